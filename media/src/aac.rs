@@ -1,0 +1,117 @@
+//! AAC: AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) and the ADTS header (1.A.2.2).
+
+use crate::{AudioCodec, AudioConfig, ParseError};
+use bytes::Bytes;
+
+const RATES: [u32; 13] = [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
+const WHAT: &str = "the AAC configuration";
+
+/// Reads an AudioSpecificConfig. Explicit SBR and PS signalling shows in `object_type` (5, 29), with the core's rate.
+///
+/// # Errors
+/// When it is cut short, or has a rate or channel layout without meaning.
+pub fn parse_config(record: &Bytes) -> Result<AudioConfig, ParseError> {
+    let mut bits = Bits { data: record, at: 0 };
+    let object_type = bits.object_type()?;
+    let sample_rate = bits.rate()?;
+    let layout = bits.take(4)?;
+    let mut core_type = object_type;
+    if matches!(object_type, 5 | 29) {
+        bits.rate()?;
+        core_type = bits.object_type()?;
+    }
+    let short_frames = matches!(core_type, 1..=4 | 6 | 7) && bits.take(1)? == 1;
+    let channels = match layout {
+        1..=6 => layout as u8,
+        7 => 8,
+        other => return Err(ParseError::Unsupported { what: WHAT, detail: format!("channel layout {other}") }),
+    };
+    if !(7_350..=96_000).contains(&sample_rate) {
+        return Err(ParseError::Malformed { what: WHAT, detail: format!("a sample rate of {sample_rate} Hz") });
+    }
+    Ok(AudioConfig {
+        codec: AudioCodec::Aac,
+        record: record.clone(),
+        sample_rate,
+        channels,
+        object_type: object_type as u8,
+        frame_samples: if short_frames { 960 } else { 1024 },
+    })
+}
+
+/// The 7-byte ADTS header of a frame of `payload` bytes, for MPEG-TS. `None` when the frame is too long for it (8,184
+/// bytes) or the rate has no index.
+pub fn adts_header(config: &AudioConfig, payload: usize) -> Option<[u8; 7]> {
+    let index = RATES.iter().position(|r| *r == config.sample_rate)? as u8;
+    let size = u16::try_from(payload + 7).ok().filter(|n| *n < 1 << 13)?;
+    let channels = if config.channels == 8 { 7 } else { config.channels };
+    Some([
+        0xff,
+        0xf1,
+        (config.object_type.clamp(1, 4) - 1) << 6 | index << 2 | channels >> 2,
+        (channels & 3) << 6 | (size >> 11) as u8,
+        (size >> 3) as u8,
+        (size << 5) as u8 | 0x1f,
+        0xfc,
+    ])
+}
+
+struct Bits<'a> {
+    data: &'a [u8],
+    at: usize,
+}
+
+impl Bits<'_> {
+    fn take(&mut self, count: usize) -> Result<u32, ParseError> {
+        let mut value = 0;
+        for _ in 0..count {
+            let byte = self.data.get(self.at / 8).ok_or(ParseError::Truncated { what: WHAT })?;
+            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
+            self.at += 1;
+        }
+        Ok(value)
+    }
+
+    fn object_type(&mut self) -> Result<u32, ParseError> {
+        let value = self.take(5)?;
+        if value == 31 { Ok(32 + self.take(6)?) } else { Ok(value) }
+    }
+
+    fn rate(&mut self) -> Result<u32, ParseError> {
+        match self.take(4)? {
+            15 => self.take(24),
+            index => RATES
+                .get(index as usize)
+                .copied()
+                .ok_or_else(|| ParseError::Malformed { what: WHAT, detail: format!("rate index {index}") }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_lc_stereo() {
+        let config = parse_config(&Bytes::from_static(&[0x11, 0x90])).expect("48 kHz stereo LC");
+        assert_eq!((config.object_type, config.sample_rate, config.channels, config.frame_samples), (2, 48_000, 2, 1024));
+        assert!(config.is_passthrough());
+        assert_eq!(config.codecs(), "mp4a.40.2");
+    }
+
+    #[test]
+    fn surround_is_read_but_not_passed_through() {
+        let config = parse_config(&Bytes::from_static(&[0x11, 0xb0])).expect("48 kHz 5.1 LC");
+        assert_eq!(config.channels, 6);
+        assert!(!config.is_passthrough());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_an_answer(data in proptest::collection::vec(any::<u8>(), 0..16)) {
+            let _answer = parse_config(&Bytes::from(data));
+        }
+    }
+}

@@ -195,8 +195,6 @@ pub struct Stats {
     pub pictures_dropped: u64,
     /// Encoded pictures given, of all rungs.
     pub pictures_out: u64,
-    /// IDRs that came out where no boundary was, or did not where one was; those pictures were held back.
-    pub misaligned: u64,
     /// Audio frames taken.
     pub frames_in: u64,
     /// Audio frames given.
@@ -409,7 +407,6 @@ impl FromWorker {
                     stats.slots_repeated,
                     stats.pictures_dropped,
                     stats.pictures_out,
-                    stats.misaligned,
                     stats.frames_in,
                     stats.frames_out,
                 ] {
@@ -460,7 +457,6 @@ impl FromWorker {
                     slots_repeated: count()?,
                     pictures_dropped: count()?,
                     pictures_out: count()?,
-                    misaligned: count()?,
                     frames_in: count()?,
                     frames_out: count()?,
                     lag: r.time("lag")?,

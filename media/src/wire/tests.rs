@@ -62,7 +62,7 @@ fn from_worker() -> impl Strategy<Value = FromWorker> {
         picture,
         (time(), data(1)).prop_map(|(pts, data)| FromWorker::Frame { pts, data }),
         data(4).prop_map(|data| FromWorker::Thumb { data }),
-        (any::<u64>(), time()).prop_map(|(n, lag)| FromWorker::Stats(Stats { pictures_in: n, misaligned: n / 2, lag, ..Stats::default() })),
+        (any::<u64>(), time()).prop_map(|(n, lag)| FromWorker::Stats(Stats { pictures_in: n, frames_out: n / 2, lag, ..Stats::default() })),
         "[ -~]{0,99}".prop_map(|text| FromWorker::Notice { text }),
         "[ -~]{0,99}".prop_map(|text| FromWorker::Unable { text }),
         Just(FromWorker::Finished),

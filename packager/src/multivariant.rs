@@ -1,0 +1,182 @@
+//! The multivariant playlists, and the bandwidths they declare.
+
+use crate::bandwidth::Meter;
+use m3u8_rs::{AlternativeMedia, AlternativeMediaType, ClosedCaptionGroupId, InstreamId, MasterPlaylist, QuotedOrUnquoted, Resolution, VariantStream};
+use media::{AudioConfig, FrameRate, MediaTime, VideoConfig};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A declared peak is this much above the measured one, so that it stays an upper bound while the content changes, and
+/// within the 25 % Apple's rules allow for live (1.27).
+const PEAK_HEADROOM: f64 = 1.15;
+const AVERAGE_HEADROOM: f64 = 1.08;
+/// A measured rate may come this near to the declared one before that is raised.
+const NEAR: f64 = 1.02;
+/// A declared average this far above the measured one is lowered.
+const FAR: f64 = 1.25;
+/// A measurement this long replaces what was known beforehand.
+const MEASURED: MediaTime = MediaTime::from_millis(5_000);
+/// An encoder at a low load may stay far below its target; a declared peak beyond this is misleading (3 is a fault).
+const HINT_MAX: f64 = 2.5;
+
+const AUDIO_GROUP: &str = "audio";
+const CAPTIONS_GROUP: &str = "cc";
+
+/// What a playlist says of a rendition's bit rate. It is raised before the measured one reaches it, and lowered only when
+/// the first measurement replaces a guess.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Declared {
+    hint_bps: f64,
+    is_rung: bool,
+    peak_bps: f64,
+    average_bps: f64,
+}
+
+impl Declared {
+    /// For a source, whose bit rate was guessed from a short probe.
+    pub fn guessed(bps: f64) -> Self {
+        Self { hint_bps: bps, peak_bps: bps, average_bps: bps, is_rung: false }
+    }
+
+    /// For a rung, whose encoder was told its bit rate.
+    pub fn told(bps: f64) -> Self {
+        Self { hint_bps: bps * 1.1, peak_bps: bps * 1.1, average_bps: bps, is_rung: true }
+    }
+
+    /// Takes a measurement into account.
+    pub fn update(&mut self, meter: &Meter) {
+        let (peak, average) = (meter.peak_bps(), meter.average_bps());
+        if meter.length() < MEASURED || peak <= 0.0 {
+            self.peak_bps = self.peak_bps.max(peak * NEAR);
+            self.average_bps = self.average_bps.max(average).min(self.peak_bps);
+            return;
+        }
+        // The encoder may yet use what it was told it may.
+        let floor = if self.is_rung { self.hint_bps.min(peak * HINT_MAX) } else { 0.0 };
+        let is_guess = self.hint_bps > 0.0 && self.peak_bps == self.hint_bps && !self.is_rung;
+        if is_guess || peak * NEAR > self.peak_bps || (self.is_rung && self.peak_bps > floor.max(peak * PEAK_HEADROOM) * 1.01) {
+            self.peak_bps = (peak * PEAK_HEADROOM).max(floor);
+            self.hint_bps = if self.is_rung { self.hint_bps } else { 0.0 };
+        }
+        if average * NEAR > self.average_bps || average * FAR < self.average_bps {
+            self.average_bps = average * AVERAGE_HEADROOM;
+        }
+        self.average_bps = self.average_bps.min(self.peak_bps);
+    }
+
+    /// What was really there, for a playlist that has ended.
+    pub fn settle(&mut self, meter: &Meter) {
+        if meter.average_bps() > 0.0 {
+            self.peak_bps = meter.peak_bps().max(meter.average_bps());
+            self.average_bps = meter.average_bps();
+        }
+    }
+
+    /// The two rates in whole bits per second: BANDWIDTH and AVERAGE-BANDWIDTH.
+    fn rates(self, more: Self, overhead: impl Fn(f64) -> f64) -> (u64, u64) {
+        let sum = |a: f64, b: f64| overhead(a + b).ceil().max(1.0) as u64;
+        let peak = sum(self.peak_bps, more.peak_bps);
+        (peak, sum(self.average_bps, more.average_bps).min(peak))
+    }
+}
+
+/// A video variant as the playlist describes it.
+#[derive(Debug)]
+pub(crate) struct Variant {
+    pub id: String,
+    pub config: Arc<VideoConfig>,
+    pub rate: FrameRate,
+    pub declared: Declared,
+}
+
+/// The audio rendition.
+#[derive(Debug)]
+pub(crate) struct Audio {
+    pub id: String,
+    pub config: Arc<AudioConfig>,
+    pub declared: Declared,
+}
+
+/// Writes a multivariant playlist; `None` when there is nothing to list. With `ts`, audio is muxed into the variants.
+pub(crate) fn render(session: &str, variants: &[Variant], audio: Option<&Audio>, captions: bool, ts: bool) -> Option<String> {
+    let suffix = if ts { "ts.m3u8" } else { "m3u8" };
+    let uri = |id: &str| format!("{session}/{id}.{suffix}");
+    let mut list = MasterPlaylist { version: Some(if ts { 3 } else { 6 }), independent_segments: true, ..Default::default() };
+    let grouped = !ts && !variants.is_empty();
+    if let Some(audio) = audio.filter(|_| grouped) {
+        list.alternatives.push(AlternativeMedia {
+            media_type: AlternativeMediaType::Audio,
+            uri: Some(uri(&audio.id)),
+            group_id: AUDIO_GROUP.into(),
+            language: Some("und".into()),
+            name: "Main".into(),
+            default: true,
+            autoselect: true,
+            channels: Some(audio.config.channels.to_string()),
+            ..Default::default()
+        });
+    }
+    let captions = captions && !variants.is_empty();
+    if captions {
+        list.alternatives.push(AlternativeMedia {
+            media_type: AlternativeMediaType::ClosedCaptions,
+            group_id: CAPTIONS_GROUP.into(),
+            language: Some("und".into()),
+            name: "Captions".into(),
+            default: true,
+            autoselect: true,
+            instream_id: Some(InstreamId::CC(1)),
+            ..Default::default()
+        });
+    }
+    for variant in variants {
+        let audio_rate = audio.map_or(Declared::default(), |a| a.declared);
+        let fps = variant.rate.as_f64();
+        let (bandwidth, average) = variant.declared.rates(audio_rate, |bps| if ts { ts_rate(bps, fps) } else { bps });
+        let codecs = [Some(variant.config.codecs.clone()), audio.map(|a| a.config.codecs())];
+        list.variants.push(VariantStream {
+            uri: uri(&variant.id),
+            bandwidth,
+            average_bandwidth: Some(average),
+            codecs: Some(codecs.into_iter().flatten().collect::<Vec<_>>().join(",")),
+            resolution: Some(Resolution { width: variant.config.width.into(), height: variant.config.height.into() }),
+            frame_rate: Some((fps * 1000.0).round() / 1000.0),
+            audio: audio.filter(|_| grouped).map(|_| AUDIO_GROUP.into()),
+            closed_captions: Some(if captions { ClosedCaptionGroupId::GroupId(CAPTIONS_GROUP.into()) } else { ClosedCaptionGroupId::None }),
+            other_attributes: Some(HashMap::from([("VIDEO-RANGE".into(), QuotedOrUnquoted::Unquoted(video_range(&variant.config).into()))])),
+            ..Default::default()
+        });
+    }
+    if let Some(audio) = audio.filter(|_| variants.is_empty()) {
+        let frames = f64::from(audio.config.sample_rate) / 1024.0;
+        let (bandwidth, average) = audio.declared.rates(Declared::default(), |bps| if ts { ts_rate(bps, frames / 6.0) } else { bps });
+        list.variants.push(VariantStream {
+            uri: uri(&audio.id),
+            bandwidth,
+            average_bandwidth: Some(average),
+            codecs: Some(audio.config.codecs()),
+            ..Default::default()
+        });
+    }
+    if list.variants.is_empty() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(1024);
+    list.write_to(&mut out).expect("a Vec takes any number of bytes");
+    Some(String::from_utf8(out).expect("names and numbers are UTF-8"))
+}
+
+/// What MPEG-TS makes of a bit rate: 4 bytes in 188, half a packet of stuffing and a header per PES packet, PAT and PMT 16
+/// times a segment, ADTS headers.
+fn ts_rate(bps: f64, pes_per_second: f64) -> f64 {
+    bps * (188.0 / 184.0) + 8.0 * (pes_per_second * 117.0 + 6.0 * 140.0 + 48.0 * 7.0 + 16.0 * 188.0)
+}
+
+/// VIDEO-RANGE from the transfer characteristics of ITU-T H.273.
+fn video_range(config: &VideoConfig) -> &'static str {
+    match config.color.transfer {
+        16 => "PQ",
+        18 => "HLG",
+        _ => "SDR",
+    }
+}

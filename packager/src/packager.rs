@@ -1,0 +1,415 @@
+use crate::cutter::{Cue, Cutter};
+use crate::lane::{AudioLane, PartGrid, VideoLane, Writer, dropped, frame_samples, STAMP_JITTER};
+use crate::multivariant::{self, Audio, Declared, Variant};
+use crate::playlist::{self, Header};
+use crate::rendition::Rendition;
+use crate::shelf::{Edge, Shelf};
+use crate::{Index, SessionPlan, Window};
+use media::{AccessUnit, FrameRate, MediaTime, Track, VideoCodec};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The wished length of a part; it is rounded to whole frames.
+const PART: MediaTime = MediaTime::from_millis(333);
+/// The grid of a session without video: thirds of a second.
+const AUDIO_ONLY_GRID: FrameRate = FrameRate { num: 30, den: 1 };
+/// An encoded rendition this far behind the plan gets gaps.
+const ENCODED_LAG_MAX: MediaTime = MediaTime::from_millis(8_000);
+/// The same while the source's video is away, when nothing is in the worker any more but what it holds.
+const AWAY_LAG_MAX: MediaTime = MediaTime::from_millis(3_000);
+/// Passed-through audio this far behind the video is missing.
+const AUDIO_LAG_MAX: MediaTime = MediaTime::from_millis(2_500);
+/// How long the multivariant playlist waits for renditions that have no media yet.
+const APPEAR_WITHIN: Duration = Duration::from_millis(2_500);
+/// AAC as our encoder makes it, for the length of parts before its first frame: the longest of its frames.
+const ENCODED_AUDIO: (i64, u32) = (1024, 44_100);
+const AUDIO_GUESS_BPS: f64 = 160_000.0;
+
+/// Where the units of rendition `source` come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Feeding {
+    Passthrough,
+    /// Passthrough ends with the segment of this number.
+    Retiring(u64),
+    Encoded,
+}
+
+/// The write side of one session: takes units in decode order, cuts them into the grid of segments and parts, and shows
+/// the result in its [`Window`]. Owned by one task; no method blocks, waits or reads a clock.
+#[derive(Debug)]
+pub struct Packager {
+    plan: SessionPlan,
+    header: Header,
+    cutter: Cutter,
+    video: Vec<(VideoLane, Declared)>,
+    audio: Option<(AudioLane, Declared)>,
+    feeding: Feeding,
+    window: Arc<Window>,
+    first_media: Option<Instant>,
+    is_late: bool,
+    shown: bool,
+    captions: bool,
+    anchored: bool,
+    away: bool,
+    ended: bool,
+}
+
+impl Packager {
+    /// Starts a session with an empty window.
+    pub fn new(plan: SessionPlan) -> (Self, Arc<Window>) {
+        let target = MediaTime::from_millis(if plan.target_s <= 2 { 2000 } else { 4000 });
+        let facts = plan.facts.video.as_ref();
+        let source_rate = facts.map(|v| v.frame_rate).filter(|_| plan.passthrough);
+        let rates = plan.rungs.iter().map(|r| r.frame_rate).chain(source_rate);
+        let grid = rates.clone().min_by(|a, b| a.as_f64().total_cmp(&b.as_f64())).unwrap_or(AUDIO_ONLY_GRID);
+        let part = grid.time_of(grid.frames_in(PART).max(1));
+        let header = Header { target, part_target: part_target(part, rates, &plan) };
+        let window = Arc::new(Window::new(plan.session.clone()));
+        let has_video = facts.is_some();
+        let cutter = Cutter::new(plan.first_msn, target, grid, part, has_video, has_video && plan.passthrough);
+        let writer = |id: &str, track| {
+            let empty = Shelf::default();
+            let (first, ts) = (playlist::render(&header, id, &empty, plan.first_msn, &[]), playlist::render_ts(&header, id, &empty, None));
+            let rendition = Arc::new(Rendition::new(id.to_owned(), track, first, ts));
+            window.add(Arc::clone(&rendition));
+            Writer::new(rendition, PartGrid { part }, plan.first_msn, target)
+        };
+        let mut video = Vec::new();
+        if let Some(facts) = facts.filter(|_| plan.passthrough) {
+            let guess = f64::from(facts.bitrate_bps);
+            video.push((VideoLane::new(writer("source", Track::Video), facts.frame_rate, false), Declared::guessed(guess)));
+        }
+        for rung in plan.rungs.iter().filter(|r| has_video && !(plan.passthrough && r.name == "source")) {
+            let told = Declared::told(f64::from(rung.bitrate_bps));
+            video.push((VideoLane::new(writer(&rung.name, Track::Video), rung.frame_rate, true), told));
+        }
+        let audio = plan.facts.audio.as_ref().map(|_| {
+            (AudioLane::new(writer("audio", Track::Audio), plan.audio_encoded), Declared::guessed(AUDIO_GUESS_BPS))
+        });
+        if let Some((audio, _)) = &audio {
+            video.iter().for_each(|(lane, _)| lane.writer.rendition.mux_with(&audio.writer.rendition));
+        }
+        let feeding = if plan.passthrough { Feeding::Passthrough } else { Feeding::Encoded };
+        let packager = Self {
+            header,
+            cutter,
+            video,
+            audio,
+            feeding,
+            window: Arc::clone(&window),
+            first_media: None,
+            is_late: false,
+            shown: false,
+            captions: false,
+            anchored: false,
+            away: false,
+            ended: false,
+            plan,
+        };
+        (packager, window)
+    }
+
+    /// Takes the next unit of the source, in the order it came. The cues returned must reach the worker before this unit
+    /// does. `now` must not go back.
+    pub fn source(&mut self, unit: &AccessUnit, now: Instant) -> Vec<Cue> {
+        if self.ended || !self.expects(unit.track()) {
+            dropped("unexpected_track");
+            return Vec::new();
+        }
+        self.first_media.get_or_insert(now);
+        self.away = false;
+        let decision = match unit.track() {
+            Track::Video => self.cutter.video(unit, now),
+            Track::Audio => self.cutter.audio(unit, now),
+        };
+        self.planned(&decision.cues);
+        match unit.track() {
+            _ if decision.unusable => dropped("unusable"),
+            Track::Video => self.pass_through(unit),
+            Track::Audio if !self.plan.audio_encoded => {
+                if let Some((lane, _)) = &mut self.audio {
+                    lane.push(unit, &self.cutter.plan);
+                }
+            }
+            Track::Audio => {}
+        }
+        self.settle(Some(now));
+        decision.cues
+    }
+
+    /// What follows from the source does not go on with the media before it: a discontinuity stands at its next key frame.
+    pub fn break_(&mut self) {
+        self.cutter.break_();
+    }
+
+    /// The publisher is gone for now. Until units come again, [`Packager::tick`] lets time go on in gaps.
+    pub fn away(&mut self) {
+        self.away = true;
+    }
+
+    /// Takes a unit of a rung, of `source` once it is encoded, or of `audio` when that is encoded. Units of renditions
+    /// the plan does not have, or that are too late, are dropped and counted.
+    pub fn encoded(&mut self, rendition: &str, unit: AccessUnit) {
+        if self.ended {
+            return dropped("ended");
+        }
+        if unit.track() == Track::Audio {
+            match &mut self.audio {
+                Some((lane, _)) if lane.encoded && rendition == "audio" => lane.push(&unit, &self.cutter.plan),
+                _ => dropped("unknown_rendition"),
+            }
+            return self.settle(None);
+        }
+        if rendition == "source" && matches!(self.feeding, Feeding::Retiring(_)) {
+            self.feed_encoded();
+        }
+        match self.video.iter_mut().find(|(l, _)| l.encoded && l.writer.rendition.id() == rendition) {
+            Some((lane, _)) => lane.push(&unit, &self.cutter.plan),
+            None => dropped("unknown_rendition"),
+        }
+        self.settle(None);
+    }
+
+    /// Looks at the clock: gaps for what is too late or away, and the multivariant playlists' deadline. Call it about ten
+    /// times a second. The cues go to the worker.
+    pub fn tick(&mut self, now: Instant) -> Vec<Cue> {
+        if self.ended {
+            return Vec::new();
+        }
+        let cues = self.cutter.tick(now, self.away);
+        self.planned(&cues);
+        self.settle(Some(now));
+        cues
+    }
+
+    /// The first presentation time of an encoded rendition that is not published and not held here, where a restarted
+    /// worker goes on. `None` when that is the next boundary.
+    pub fn frontier(&self, rendition: &str) -> Option<MediaTime> {
+        let lane = self.video.iter().find(|(l, _)| l.writer.rendition.id() == rendition);
+        match (lane, &self.audio) {
+            (Some((lane, _)), _) => lane.frontier(),
+            (None, Some((lane, _))) if rendition == "audio" => lane.frontier(),
+            _ => None,
+        }
+    }
+
+    /// The media time the units of a returning publisher are to begin at: the wall clock's, after everything published.
+    pub fn resume_at(&self, now: Instant) -> MediaTime {
+        self.cutter.resume_at(now)
+    }
+
+    /// Leaves passthrough at the next boundary, for a reason found elsewhere: one plain sentence with its cure.
+    pub fn withdraw(&mut self, reason: String) {
+        self.cutter.withdraw(reason);
+    }
+
+    /// Closed captions were seen in the pictures; the multivariant playlists say so from now on.
+    pub fn captions(&mut self, seen: bool) {
+        if self.captions != seen {
+            self.captions = seen;
+            self.show_indexes();
+        }
+    }
+
+    /// The longest time between two key frames of the source so far, to be remembered for the key's next session.
+    pub fn keyframe_interval(&self) -> Option<Duration> {
+        self.cutter.keyframe_interval()
+    }
+
+    /// Ends the session: closes parts and segments and puts EXT-X-ENDLIST into all playlists, which answers every waiter.
+    pub fn finish(&mut self) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.cutter.finish();
+        for (lane, declared) in &mut self.video {
+            lane.finish();
+            declared.settle(&lane.writer.meter);
+        }
+        if let Some((lane, declared)) = &mut self.audio {
+            lane.finish(&self.cutter.plan);
+            declared.settle(&lane.writer.meter);
+        }
+        for rendition in self.window.renditions() {
+            rendition.shelf().ended = true;
+        }
+        for writer in self.writers() {
+            (writer.dirty, writer.closed) = (true, true);
+        }
+        self.is_late = true;
+        self.render();
+    }
+
+    fn expects(&self, track: Track) -> bool {
+        match track {
+            Track::Video => self.plan.facts.video.is_some(),
+            Track::Audio => self.plan.facts.audio.is_some(),
+        }
+    }
+
+    /// Follows new boundaries: the first anchors the wall clock, a withdrawal retires passthrough.
+    fn planned(&mut self, cues: &[Cue]) {
+        for cue in cues {
+            match cue {
+                Cue::Boundary { at, .. } if !self.anchored => {
+                    self.anchored = true;
+                    let (at, wall) = (*at, self.plan.wall_start);
+                    self.writers().for_each(|w| w.anchor(at, wall));
+                }
+                Cue::Boundary { msn, .. } if self.feeding == Feeding::Passthrough && !self.cutter.passthrough() => {
+                    self.feeding = Feeding::Retiring(msn - 1);
+                }
+                Cue::Boundary { .. } => {}
+                Cue::Withdraw { reason, .. } => {
+                    metrics::counter!("weir_passthrough_withdrawn_total").increment(1);
+                    tracing::warn!(stream = self.plan.stream, reason, "passthrough was withdrawn");
+                }
+            }
+        }
+    }
+
+    fn pass_through(&mut self, unit: &AccessUnit) {
+        let Some((lane, _)) = self.video.first_mut().filter(|_| self.feeding != Feeding::Encoded) else { return };
+        match self.feeding {
+            Feeding::Retiring(last) if lane.open_msn() != Some(last) => self.feed_encoded(),
+            _ => lane.push(unit, &self.cutter.plan),
+        }
+    }
+
+    /// From now on `source` is fed by the worker.
+    fn feed_encoded(&mut self) {
+        self.feeding = Feeding::Encoded;
+        if let Some((lane, _)) = self.video.first_mut() {
+            lane.encoded = true;
+        }
+    }
+
+    /// After any change: audio follows the plan, what is too late becomes gaps, and what changed is rendered.
+    fn settle(&mut self, now: Option<Instant>) {
+        let (plan, head) = (&self.cutter.plan, self.cutter.head());
+        let stalled = self.cutter.stalled();
+        let mut marks = false;
+        for (lane, _) in &mut self.video {
+            let lag_max = match (lane.encoded, stalled) {
+                (true, false) => Some(ENCODED_LAG_MAX),
+                (true, true) => Some(AWAY_LAG_MAX),
+                (false, true) => Some(MediaTime::ZERO),
+                (false, false) => None,
+            };
+            let reached = lane.progress().or_else(|| plan.first_start());
+            if lag_max.zip(reached).is_some_and(|(max, reached)| head - reached > max) {
+                lane.give_up(plan);
+            }
+            marks |= std::mem::take(&mut lane.wants_discontinuity);
+        }
+        if let Some((lane, _)) = &mut self.audio {
+            lane.follow(plan);
+            let newest = if self.plan.facts.video.is_some() && !stalled { self.cutter.newest_video().unwrap_or(head) } else { head };
+            let lag_max = if lane.encoded { ENCODED_LAG_MAX } else { AUDIO_LAG_MAX };
+            let reached = lane.progress().or_else(|| plan.first_start());
+            if reached.is_some_and(|reached| newest - reached > lag_max) {
+                lane.give_up(plan);
+            }
+            marks |= std::mem::take(&mut lane.wants_discontinuity);
+        }
+        if marks {
+            self.cutter.mark_next();
+        }
+        if let (Some(now), Some(first)) = (now, self.first_media) {
+            self.is_late |= now.saturating_duration_since(first) >= APPEAR_WITHIN;
+        }
+        self.render();
+    }
+
+    /// Renders the playlists of what changed, once per change.
+    fn render(&mut self) {
+        let changed: Vec<_> = self.writers().filter_map(|w| std::mem::take(&mut w.dirty).then(|| (Arc::clone(&w.rendition), w.next_msn))).collect();
+        let closed = self.writers().fold(false, |any, w| std::mem::take(&mut w.closed) | any);
+        if !changed.is_empty() {
+            let edges: Vec<(String, Option<Edge>)> = self.window.renditions().iter().map(|r| (r.id().to_owned(), r.edge())).collect();
+            for (rendition, next_msn) in &changed {
+                let others: Vec<_> = edges.iter().filter(|(id, _)| id != rendition.id()).cloned().collect();
+                let playlist = playlist::render(&self.header, rendition.id(), &rendition.shelf(), *next_msn, &others);
+                rendition.show(playlist);
+            }
+        }
+        if closed {
+            self.show_ts();
+        }
+        if closed && !self.ended {
+            self.video.iter_mut().for_each(|(lane, declared)| declared.update(&lane.writer.meter));
+            self.audio.iter_mut().for_each(|(lane, declared)| declared.update(&lane.writer.meter));
+        }
+        if closed || !self.shown {
+            self.show_indexes();
+        }
+    }
+
+    fn show_ts(&self) {
+        let last = |r: &Rendition| r.shelf().segments.back().map(|l| l.segment.msn);
+        let audio = self.audio.as_ref().map(|(lane, _)| &lane.writer.rendition);
+        let audio_last = audio.map(|a| last(a));
+        for (lane, _) in self.video.iter().filter(|(l, _)| l.config().is_some_and(|c| c.codec == VideoCodec::H264)) {
+            let rendition = &lane.writer.rendition;
+            let until = if self.ended { last(rendition) } else { audio_last.map_or(last(rendition), |a| a.min(last(rendition))) };
+            rendition.show_ts(playlist::render_ts(&self.header, rendition.id(), &rendition.shelf(), until));
+        }
+        if let Some(audio) = audio.filter(|_| self.video.is_empty()) {
+            audio.show_ts(playlist::render_ts(&self.header, audio.id(), &audio.shelf(), last(audio)));
+        }
+    }
+
+    /// Shows the multivariant playlists once every rendition has media, or with those that have it when time is up.
+    fn show_indexes(&mut self) {
+        let has_media = |writer: &Writer| writer.config().is_some() && writer.rendition.edge().is_some();
+        let ready = self.video.iter().all(|(l, _)| has_media(&l.writer)) && self.audio.iter().all(|(l, _)| has_media(&l.writer));
+        if !self.shown && !ready && !self.is_late {
+            return;
+        }
+        let audio = self.audio.as_ref().filter(|(l, _)| has_media(&l.writer)).and_then(|(lane, declared)| {
+            let config = Arc::clone(lane.config()?);
+            Some(Audio { id: lane.writer.rendition.id().to_owned(), config, declared: *declared })
+        });
+        let variants = |codec| -> Vec<Variant> {
+            let of = self.video.iter().filter(|(l, _)| has_media(&l.writer) && l.config().is_some_and(|c| c.codec == codec));
+            of.filter_map(|(lane, declared)| {
+                let config = Arc::clone(lane.config()?);
+                Some(Variant { id: lane.writer.rendition.id().to_owned(), config, rate: lane.rate(), declared: *declared })
+            })
+            .collect()
+        };
+        let (h264, hevc) = (variants(VideoCodec::H264), variants(VideoCodec::Hevc));
+        // Sound alone is a variant only in a session without pictures.
+        let alone = self.video.is_empty();
+        let text = |variants: &[Variant], ts| {
+            let listed = !variants.is_empty() || alone;
+            listed.then(|| multivariant::render(&self.plan.session, variants, audio.as_ref(), self.captions, ts)).flatten()
+        };
+        let (index, ts) = (text(&h264, false), text(&h264, true));
+        let hevc = if hevc.is_empty() { None } else { text(&hevc, false) };
+        self.shown = self.shown || index.is_some() || hevc.is_some();
+        self.window.show(Index::H264, index);
+        self.window.show(Index::Hevc, hevc);
+        self.window.show(Index::Ts, ts);
+    }
+
+    fn writers(&mut self) -> impl Iterator<Item = &mut Writer> {
+        let video = self.video.iter_mut().map(|(l, _)| &mut l.writer);
+        video.chain(self.audio.iter_mut().map(|(l, _)| &mut l.writer))
+    }
+}
+
+/// The longest a part can be in any rendition: the grid's, or the next whole audio frame.
+fn part_target(part: MediaTime, rates: impl Iterator<Item = FrameRate>, plan: &SessionPlan) -> MediaTime {
+    let video = rates.map(|rate| {
+        let on_grid = (rate.time_of(rate.frames_in(part)) - part).abs().ticks() <= 2;
+        if on_grid { part + STAMP_JITTER } else { part + rate.time_of(1) }
+    });
+    let audio = plan.facts.audio.as_ref().map(|audio| {
+        let (frame, rate) = if plan.audio_encoded { ENCODED_AUDIO } else { (frame_samples(&audio.config), audio.config.sample_rate) };
+        let samples = part.ticks() * i64::from(rate);
+        let frames = samples.div_euclid(MediaTime::HZ * frame) + i64::from(samples % (MediaTime::HZ * frame) != 0);
+        MediaTime::from_units(frames * frame, rate) + MediaTime::from_ticks(1)
+    });
+    video.chain(audio).max().unwrap_or(part)
+}

@@ -1,0 +1,272 @@
+//! MPEG-TS (ISO/IEC 13818-1) of one segment, made from its CMAF parts when it is asked for.
+//!
+//! Continuity counters start at 0 in each segment and end at 15, as every PID's packets are a multiple of 16: PAT and PMT
+//! are sent 16 times, spread over the segment, and a few packets of a stream's first PES packet are split. So any two
+//! segments join without an error though none knows how many packets the one before had.
+
+use crate::Segment;
+use crate::cmaf::fragment::{self, Placed};
+use bytes::Bytes;
+use media::{Config, MediaTime, Track, VideoCodec, VideoConfig, aac, h264, nal};
+
+const PACKET: usize = 188;
+const PID_PMT: u16 = 0x100;
+const PID_VIDEO: u16 = 0x101;
+const PID_AUDIO: u16 = 0x102;
+/// The counter has four bits.
+const CONTINUITY: usize = 16;
+/// The clock runs this far before the decode times.
+const PCR_EARLY: i64 = 9_000;
+/// Audio frames in one PES packet: an eighth of a second, to save headers and stuffing.
+const AUDIO_GROUP: usize = 6;
+/// NAL unit type of the access unit delimiter (ITU-T H.264, 7.4.1).
+const NAL_AUD: u8 = 9;
+
+/// One PES packet and where it goes.
+struct Pes {
+    pid: u16,
+    decode_time: i64,
+    sync: bool,
+    data: Vec<u8>,
+}
+
+/// Muxes a segment with the audio of the same number, if there is any. `None` when it is not H.264 or AAC, or empty.
+pub(crate) fn mux(segment: &Segment, config: &Config, audio: Option<(&Segment, &Config)>) -> Option<Bytes> {
+    let mut packets = Vec::new();
+    let (has_video, audio) = match config {
+        Config::Video(video) if video.codec == VideoCodec::H264 => {
+            pictures(segment, video, &mut packets);
+            (true, audio)
+        }
+        Config::Video(_) => return None,
+        Config::Audio(_) => (false, Some((segment, config))),
+    };
+    if let Some((segment, config)) = audio {
+        frames(segment, config, &mut packets);
+    }
+    if packets.is_empty() {
+        return None;
+    }
+    packets.sort_by_key(|p| p.decode_time);
+    Some(write(&packets, has_video, audio.is_some()))
+}
+
+fn pictures(segment: &Segment, config: &VideoConfig, out: &mut Vec<Pes>) {
+    let Ok(sets) = h264::parameter_sets(&config.record) else { return };
+    for picture in segment.parts.iter().flat_map(|p| fragment::read(Track::Video, &p.data)) {
+        let decode_time = picture.decode_time.min(picture.presentation_time);
+        let mut data = Vec::with_capacity(picture.data.len() + 128);
+        pes_header(&mut data, 0xe0, picture.presentation_time, Some(decode_time), 0);
+        data.extend([0, 0, 0, 1, NAL_AUD, 0xf0]);
+        if picture.sync {
+            sets.sps.iter().chain(&sets.pps).for_each(|set| annex_b(&mut data, set));
+        }
+        let units = nal::units(&picture.data, config.nal_length_size).map_while(Result::ok);
+        units.filter(|n| h264::nal_type(n) != NAL_AUD).for_each(|n| annex_b(&mut data, &n));
+        out.push(Pes { pid: PID_VIDEO, decode_time, sync: picture.sync, data });
+    }
+}
+
+fn annex_b(out: &mut Vec<u8>, nal: &[u8]) {
+    out.extend([0, 0, 0, 1]);
+    out.extend_from_slice(nal);
+}
+
+fn frames(segment: &Segment, config: &Config, out: &mut Vec<Pes>) {
+    let Config::Audio(config) = config else { return };
+    let all: Vec<Placed> = segment.parts.iter().flat_map(|p| fragment::read(Track::Audio, &p.data)).collect();
+    for group in all.chunks(AUDIO_GROUP) {
+        let pts = MediaTime::from_units(group[0].decode_time, config.sample_rate).ticks();
+        let mut payload = Vec::new();
+        for frame in group {
+            let Some(header) = aac::adts_header(config, frame.data.len()) else { continue };
+            payload.extend(header);
+            payload.extend_from_slice(&frame.data);
+        }
+        let mut data = Vec::with_capacity(payload.len() + 14);
+        pes_header(&mut data, 0xc0, pts, None, payload.len());
+        data.extend(payload);
+        out.push(Pes { pid: PID_AUDIO, decode_time: pts, sync: true, data });
+    }
+}
+
+/// 2.4.3.6. A `size` of 0 leaves the length open, which only video may.
+fn pes_header(out: &mut Vec<u8>, stream: u8, pts: i64, dts: Option<i64>, size: usize) {
+    let stamps = if dts.is_some() { 10 } else { 5 };
+    let length = if size == 0 { 0 } else { u16::try_from(size + 3 + stamps).unwrap_or(0) };
+    out.extend([0, 0, 1, stream]);
+    out.extend(length.to_be_bytes());
+    // Aligned data, as each packet begins with a whole unit.
+    out.extend([0x84, if dts.is_some() { 0xc0 } else { 0x80 }, stamps as u8]);
+    stamp(out, if dts.is_some() { 3 } else { 2 }, pts);
+    if let Some(dts) = dts {
+        stamp(out, 1, dts);
+    }
+}
+
+/// 33 bits in five bytes, with marker bits.
+fn stamp(out: &mut Vec<u8>, prefix: u8, time: i64) {
+    let time = time as u64 & 0x1_ffff_ffff;
+    out.push(prefix << 4 | (time >> 29) as u8 & 0xe | 1);
+    out.extend((((time >> 14) as u16 & 0xfffe) | 1).to_be_bytes());
+    out.extend((((time << 1) as u16 & 0xfffe) | 1).to_be_bytes());
+}
+
+/// The packet writer of one segment.
+struct Writer {
+    out: Vec<u8>,
+    counters: [u8; 4],
+}
+
+fn write(packets: &[Pes], has_video: bool, has_audio: bool) -> Bytes {
+    let size: usize = packets.iter().map(|p| (p.data.len() / 184 + 2) * PACKET).sum();
+    let mut writer = Writer { out: Vec::with_capacity(size + 2 * CONTINUITY * (PACKET + 1)), counters: [0; 4] };
+    let pat = section(0, &[0, 1, 0xe0 | (PID_PMT >> 8) as u8, PID_PMT as u8]);
+    let pmt = pmt(has_video, has_audio);
+    let clock = if has_video { PID_VIDEO } else { PID_AUDIO };
+    // One spare per stream decides how many packets of it are split, so that their number is a multiple of 16.
+    let spare = |pid| {
+        let count: usize = packets.iter().filter(|p| p.pid == pid).map(|p| chunks(p, p.pid == clock, 0).len()).sum();
+        (CONTINUITY - count % CONTINUITY) % CONTINUITY
+    };
+    let mut spares = [(PID_VIDEO, spare(PID_VIDEO)), (PID_AUDIO, spare(PID_AUDIO))];
+    let mut tables = 0;
+    for (index, pes) in packets.iter().enumerate() {
+        while tables < CONTINUITY && tables * packets.len() <= index * CONTINUITY {
+            writer.table(0, &pat);
+            writer.table(PID_PMT, &pmt);
+            tables += 1;
+        }
+        let extra = spares.iter_mut().find(|s| s.0 == pes.pid).map_or(0, |s| std::mem::take(&mut s.1));
+        writer.pes(pes, pes.pid == clock, extra);
+    }
+    for _ in tables..CONTINUITY {
+        writer.table(0, &pat);
+        writer.table(PID_PMT, &pmt);
+    }
+    writer.out.into()
+}
+
+/// Bytes of a PES packet in each of its transport packets, with `extra` packets more than are needed.
+fn chunks(pes: &Pes, clock: bool, extra: usize) -> Vec<usize> {
+    let first = 184 - if clock { 8 } else { 2 };
+    let mut left = pes.data.len();
+    let mut out = vec![left.min(first)];
+    left -= out[0];
+    while left > 0 {
+        out.push(left.min(184));
+        left -= left.min(184);
+    }
+    // The last chunks are taken apart into single bytes and a rest.
+    let (mut taken, mut bytes) = (0, 0);
+    while extra > 0 && bytes < taken + extra {
+        let Some(chunk) = out.pop() else { break };
+        bytes += chunk;
+        taken += 1;
+    }
+    if extra > 0 && bytes >= taken + extra {
+        let singles = taken + extra - 1;
+        out.extend(std::iter::repeat_n(1, singles));
+        out.push(bytes - singles);
+    }
+    out
+}
+
+impl Writer {
+    fn pes(&mut self, pes: &Pes, clock: bool, extra: usize) {
+        let mut at = 0;
+        for (index, size) in chunks(pes, clock, extra).into_iter().enumerate() {
+            let mut adaptation = Vec::new();
+            if index == 0 {
+                adaptation.push(if pes.sync { 0x40 } else { 0 } | if clock { 0x10 } else { 0 });
+                if clock {
+                    // 33 bits of 90 kHz, six reserved ones, nine bits of 27 MHz that are zero.
+                    let pcr = (pes.decode_time - PCR_EARLY) as u64 & 0x1_ffff_ffff;
+                    adaptation.extend(((pcr >> 1) as u32).to_be_bytes());
+                    adaptation.extend([(pcr as u8) << 7 | 0x7e, 0]);
+                }
+            }
+            self.packet(pes.pid, index == 0, &adaptation, &pes.data[at..at + size]);
+            at += size;
+        }
+    }
+
+    fn table(&mut self, pid: u16, section: &[u8]) {
+        let mut payload = vec![0];
+        payload.extend_from_slice(section);
+        payload.resize(184, 0xff);
+        self.packet(pid, true, &[], &payload);
+    }
+
+    /// `adaptation` is the field's content without its length; stuffing fills what `payload` leaves.
+    fn packet(&mut self, pid: u16, start: bool, adaptation: &[u8], payload: &[u8]) {
+        let counter = match pid {
+            0 => 0,
+            PID_PMT => 1,
+            PID_VIDEO => 2,
+            _ => 3,
+        };
+        let has_adaptation = !adaptation.is_empty() || payload.len() < 184;
+        let count = self.counters[counter];
+        self.counters[counter] = (count + 1) & 15;
+        self.out.extend([0x47, if start { 0x40 } else { 0 } | (pid >> 8) as u8, pid as u8, if has_adaptation { 0x30 } else { 0x10 } | count]);
+        if has_adaptation {
+            let length = 183 - payload.len();
+            self.out.push(length as u8);
+            let filled = self.out.len() + length;
+            if length > 0 {
+                self.out.extend_from_slice(if adaptation.is_empty() { &[0] } else { adaptation });
+            }
+            self.out.resize(filled, 0xff);
+        }
+        self.out.extend_from_slice(payload);
+    }
+}
+
+fn pmt(has_video: bool, has_audio: bool) -> Vec<u8> {
+    let clock = if has_video { PID_VIDEO } else { PID_AUDIO };
+    let mut body = vec![0xe0 | (clock >> 8) as u8, clock as u8, 0xf0, 0];
+    let streams = [(has_video, 0x1b, PID_VIDEO), (has_audio, 0x0f, PID_AUDIO)];
+    for (_, kind, pid) in streams.into_iter().filter(|s| s.0) {
+        body.extend([kind, 0xe0 | (pid >> 8) as u8, pid as u8, 0xf0, 0]);
+    }
+    section(2, &body)
+}
+
+/// A program-specific section of table `id` for stream or program 1 (2.4.4), with its check sum.
+fn section(id: u8, body: &[u8]) -> Vec<u8> {
+    let length = body.len() as u8 + 9;
+    let mut out = vec![id, 0xb0, length, 0, 1, 0xc1, 0, 0];
+    out.extend_from_slice(body);
+    out.extend(crc(&out).to_be_bytes());
+    out
+}
+
+/// CRC-32/MPEG-2 (annex A). Sections are a few bytes, so a table would not pay.
+fn crc(data: &[u8]) -> u32 {
+    data.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte) << 24, |crc, _| if crc >> 31 == 1 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_check_sum_is_that_of_the_standard() {
+        assert_eq!(crc(b"123456789"), 0x0376_e6e7);
+    }
+
+    proptest! {
+        #[test]
+        fn splitting_makes_exactly_so_many_packets_more(size in 16usize..2000, clock: bool, extra in 0usize..16) {
+            let pes = Pes { pid: PID_VIDEO, decode_time: 0, sync: false, data: vec![0; size] };
+            let (plain, split) = (chunks(&pes, clock, 0), chunks(&pes, clock, extra));
+            prop_assert_eq!(split.len(), plain.len() + extra);
+            prop_assert_eq!(split.iter().sum::<usize>(), size);
+            prop_assert!(split.iter().all(|c| (1..=184).contains(c)) && split[0] <= plain[0]);
+        }
+    }
+}

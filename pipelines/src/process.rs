@@ -1,0 +1,61 @@
+//! Starting a worker: one socketpair as its standard input, nothing else of ours.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// A worker that was started.
+#[derive(Debug)]
+pub struct Worker {
+    /// The process; whoever has it must wait for it. Its standard error is piped.
+    pub child: Child,
+    /// Our end of the link, blocking.
+    pub link: UnixStream,
+}
+
+type Answer = SyncSender<io::Result<Worker>>;
+
+/// Starts `exe worker PROFILE`. Blocks for the milliseconds that takes.
+///
+/// The child has an environment of nothing but where plugins are, its own process group, and is killed when this process
+/// dies: the kernel ties that to the thread that started it, so one thread that never ends starts all workers.
+///
+/// # Errors
+/// When the executable can't be started.
+pub fn spawn(exe: &Path, profile: &str) -> io::Result<Worker> {
+    static STARTER: OnceLock<Mutex<SyncSender<(Command, Answer)>>> = OnceLock::new();
+    let mut command = Command::new(exe);
+    command.args(["worker", profile]).current_dir("/").env_clear().process_group(0);
+    for (name, value) in [("GST_REGISTRY_DISABLE", "yes"), ("GST_REGISTRY_FORK", "no"), ("LC_ALL", "C.UTF-8"), ("MALLOC_ARENA_MAX", "2")] {
+        command.env(name, value);
+    }
+    for kept in ["GST_PLUGIN_SYSTEM_PATH_1_0", "GST_DEBUG", "LD_LIBRARY_PATH"] {
+        if let Some(value) = std::env::var_os(kept) {
+            command.env(kept, value);
+        }
+    }
+    let starter = STARTER.get_or_init(|| {
+        let (queue, orders) = sync_channel::<(Command, Answer)>(1);
+        let work = move || {
+            for (command, answer) in orders {
+                let _impatient = answer.send(start(command));
+            }
+        };
+        std::thread::Builder::new().name("worker-starter".to_owned()).spawn(work).expect("a process that can't start one thread can't serve");
+        Mutex::new(queue)
+    });
+    let (answer, started) = sync_channel(1);
+    starter.lock().unwrap_or_else(PoisonError::into_inner).send((command, answer)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+    started.recv().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?
+}
+
+fn start(mut command: Command) -> io::Result<Worker> {
+    let (link, theirs) = UnixStream::pair()?;
+    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::piped());
+    Ok(Worker { child: command.spawn()?, link })
+}

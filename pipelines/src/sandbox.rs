@@ -1,0 +1,159 @@
+//! The sandbox a worker locks itself into before its first thread and before GStreamer starts.
+//!
+//! In this order: no other file descriptors, limits, its own user when started by root, no way to new privileges,
+//! Landlock (files are readable below the library folders only, nothing is writable, no TCP, no signals and no abstract
+//! sockets outwards) and seccomp (a list of calls answered with EPERM). Each layer is best effort, as kernels differ;
+//! what stands is told in one line that `weir check` and the log show.
+
+mod calls;
+pub(crate) mod trial;
+
+use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules};
+use rustix::process::{Resource, Rlimit, Signal};
+use rustix::thread::{Gid, Uid};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Open files of a worker: the link, standard streams, and libraries while they load.
+const FILES_MAX: u64 = 64;
+/// Writable memory of a worker, bytes. A last stop; the server watches the resident size and acts long before.
+const DATA_MAX: u64 = 4 << 30;
+/// Threads of a worker: an encoder of a rung has up to a dozen.
+const THREADS_MAX: u64 = 256;
+/// First user id for workers started by root; the process id is added, so no two workers share one and nobody else does.
+const FIRST_UID: u32 = 0x6000_0000;
+/// `nobody`, where user ids that high are not mapped (user namespaces).
+const NOBODY: u32 = 65_534;
+
+/// What holds a worker in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Files and sockets are closed off by Landlock, fully or as far as this kernel can.
+    pub landlock: Layer,
+    /// Calls are refused by seccomp.
+    pub seccomp: Layer,
+    /// The worker runs as a user of its own. Only root can change it; else it runs as the server's user.
+    pub user: Layer,
+}
+
+/// How far one layer of the sandbox stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// All of it.
+    Full,
+    /// Part of it: the kernel is too old for the rest.
+    Partial,
+    /// Not at all.
+    Absent,
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Partial => "partial",
+            Self::Absent => "absent",
+        })
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "landlock {}, seccomp {}, own user {}", self.landlock, self.seccomp, self.user)
+    }
+}
+
+/// Locks the calling process in; there is no way back. Must be called while it has one thread. `devices` leaves the
+/// device nodes of hardware encoders open.
+pub(crate) fn enter(plugins: Option<&Path>, devices: bool) -> Status {
+    close_other_files();
+    let _no_parent_left = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    let user = drop_user(devices);
+    limit(user);
+    let _old_kernel = rustix::thread::set_no_new_privs(true);
+    let landlock = landlock(plugins, devices).unwrap_or(Layer::Absent);
+    let seccomp = if calls::refuse() { Layer::Full } else { Layer::Absent };
+    Status { landlock, seccomp, user }
+}
+
+fn close_other_files() {
+    // SAFETY: the worker has just started and owns no descriptor but the three standard ones; no Rust object holds one
+    // of those closed here. No safe call closes a range. Proven by `nothing_forbidden_works_inside`.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::close_range(3, libc::c_uint::MAX, 0);
+    }
+}
+
+fn limit(user: Layer) {
+    let set = |resource, value| {
+        let _refused = rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
+    };
+    set(Resource::Core, 0);
+    set(Resource::Nofile, FILES_MAX);
+    set(Resource::Fsize, 0);
+    set(Resource::Data, DATA_MAX);
+    if user == Layer::Full {
+        // Counted per user, so only with a user of its own.
+        set(Resource::Nproc, THREADS_MAX);
+    }
+}
+
+/// Root becomes somebody without rights and, where allowed, without a network. Devices need the server's groups, so a
+/// hardware worker keeps those.
+fn drop_user(devices: bool) -> Layer {
+    if !rustix::process::geteuid().is_root() {
+        return Layer::Absent;
+    }
+    // SAFETY: only the network and IPC namespaces are left, never the file table, and this is the only thread.
+    #[allow(unsafe_code)]
+    let _not_allowed = unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET | rustix::thread::UnshareFlags::NEWIPC) };
+    let own = FIRST_UID.wrapping_add(std::process::id());
+    for id in [own, NOBODY] {
+        let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
+        if !devices && (rustix::thread::set_thread_groups(&[]).is_err() || rustix::thread::set_thread_res_gid(gid, gid, gid).is_err()) {
+            continue;
+        }
+        if rustix::thread::set_thread_res_uid(uid, uid, uid).is_ok() {
+            // The kernel clears the signal when credentials change.
+            let _no_parent_left = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+            return if id == own { Layer::Full } else { Layer::Partial };
+        }
+    }
+    Layer::Absent
+}
+
+fn landlock(plugins: Option<&Path>, devices: bool) -> Option<Layer> {
+    let abi = ABI::V6;
+    let libraries = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/sys/devices/system/cpu"];
+    let mut readable: Vec<PathBuf> = libraries.iter().map(PathBuf::from).collect();
+    readable.extend(plugins.map(Path::to_path_buf));
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(abi))
+        .ok()?
+        .handle_access(AccessNet::from_all(abi))
+        .ok()?
+        .scope(Scope::from_all(abi))
+        .ok()?
+        .create()
+        .ok()?
+        // Mapping a library needs no right to execute; starting a program would.
+        .add_rules(path_beneath_rules(readable, AccessFs::ReadFile | AccessFs::ReadDir))
+        .ok()?
+        .add_rules(path_beneath_rules(["/dev/null", "/dev/urandom"], AccessFs::ReadFile | AccessFs::WriteFile))
+        .ok()?;
+    if devices {
+        let nodes = ["/dev/dri", "/dev/nvidia0", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/video10", "/dev/video11"];
+        ruleset = ruleset
+            .add_rules(path_beneath_rules(nodes, AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir | AccessFs::IoctlDev))
+            .ok()?
+            .add_rules(path_beneath_rules(["/sys", "/usr/share/libdrm", "/etc/OpenCL", "/proc/driver"], AccessFs::ReadFile | AccessFs::ReadDir))
+            .ok()?;
+    }
+    match ruleset.restrict_self().ok()?.ruleset {
+        RulesetStatus::FullyEnforced => Some(Layer::Full),
+        RulesetStatus::PartiallyEnforced => Some(Layer::Partial),
+        RulesetStatus::NotEnforced => Some(Layer::Absent),
+    }
+}

@@ -1,0 +1,96 @@
+//! The calls a worker may not make. A list of what is forbidden, not of what is allowed: decoders and encoders of many
+//! distributions must work. Refused calls fail with EPERM and are seen by the caller as missing rights.
+
+use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
+use std::collections::BTreeMap;
+
+/// Refused whatever the arguments: sockets, programs, other processes, mounts, kernel interfaces.
+const REFUSED: &[libc::c_long] = &[
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_pidfd_open,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_kcmp,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsmount,
+    libc::SYS_fsconfig,
+    libc::SYS_mount_setattr,
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    libc::SYS_bpf,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_kexec_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_adjtimex,
+    libc::SYS_clock_adjtime,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_syslog,
+    libc::SYS_fanotify_init,
+    libc::SYS_personality,
+];
+
+/// Refused unless the first argument is this value: only local sockets, only signals to itself.
+fn conditional() -> Vec<(libc::c_long, u64)> {
+    let own = u64::from(std::process::id());
+    vec![
+        (libc::SYS_socket, libc::AF_UNIX as u64),
+        (libc::SYS_socketpair, libc::AF_UNIX as u64),
+        (libc::SYS_kill, own),
+        (libc::SYS_tgkill, own),
+        (libc::SYS_tkill, own),
+        (libc::SYS_rt_sigqueueinfo, own),
+        (libc::SYS_rt_tgsigqueueinfo, own),
+    ]
+}
+
+/// Puts the filter on this process; `false` when the kernel has no seccomp or the architecture is unknown.
+pub(super) fn refuse() -> bool {
+    let Some(program) = program() else { return false };
+    seccompiler::apply_filter_all_threads(&program).is_ok()
+}
+
+fn program() -> Option<BpfProgram> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    for (call, allowed) in conditional() {
+        let other = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, allowed).ok()?;
+        rules.insert(call, vec![SeccompRule::new(vec![other]).ok()?]);
+    }
+    let refused = SeccompAction::Errno(libc::EPERM as u32);
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, std::env::consts::ARCH.try_into().ok()?).ok()?;
+    filter.try_into().ok()
+}

@@ -1,0 +1,394 @@
+//! The life of one worker process: feeding it, hearing it, watching it, ending it.
+
+use crate::gate::Refusal;
+use crate::intake::Entry;
+use crate::transcoder::{Output, Shared, TranscoderConfig, is_wanted};
+use bytes::{Bytes, BytesMut};
+use media::wire::{self, FromWorker, RungSetup, Setup, Stats, ToWorker};
+use media::{AccessUnit, AudioConfig, Config, MediaTime, Rung, VideoConfig, aac};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// A worker that says or takes nothing for this long hangs. It says something each second.
+const SILENCE_MAX: Duration = Duration::from_secs(4);
+/// Starting takes a tenth of a second, more on a machine under load.
+const START_MAX: Duration = Duration::from_secs(10);
+/// Emptying decoders and encoders after the end.
+const FINISH_MAX: Duration = Duration::from_secs(10);
+/// Pictures decoded without any rung giving one before the encoders count as hanging: 4 s at 60 fps.
+const DECODED_UNHEARD_MAX: u64 = 240;
+/// How often the worker is looked at.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// Lines of a worker's standard error that are logged, per worker, and their length.
+const LOG_LINES_MAX: usize = 50;
+const LOG_LINE_BYTES_MAX: usize = 300;
+/// Lines that say nothing: a library of libav's looks for fonts, which the sandbox has none of.
+const HARMLESS: [&str; 1] = ["Fontconfig"];
+
+/// How a worker's life ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The handle was dropped or nobody listens.
+    Closed,
+    /// Everything came out.
+    Finished,
+    /// It can't work on this machine.
+    Unable(String),
+    /// Another worker with other rungs is to go on.
+    Replan,
+    /// It died, hung, or broke the protocol.
+    Broken { reason: String, gave_nothing: bool },
+}
+
+/// Kills and reaps the process whatever happens.
+struct Leash(Child);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        // SIGKILL ends it at once, so this does not wait noticeably.
+        let _reaped = self.0.wait();
+    }
+}
+
+/// Times and counts the three loops share; milliseconds since the start.
+#[derive(Debug)]
+struct Watch {
+    start: Instant,
+    heard_ms: AtomicU64,
+    /// Start of a write that has not ended, 0 when none is under way.
+    writing_ms: AtomicU64,
+    decoded: AtomicU64,
+    decoded_at_output: AtomicU64,
+    given: AtomicU64,
+    finishing_ms: AtomicU64,
+}
+
+impl Watch {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+/// Runs one worker to its end.
+pub(crate) async fn worker(shared: &Shared, config: &TranscoderConfig, setup: Setup, output: &mpsc::Sender<Output>, started: impl Fn(u32)) -> End {
+    let broken = |reason: String| End::Broken { reason, gave_nothing: true };
+    let exe = config.exe.clone();
+    let spawned = tokio::task::spawn_blocking(move || pipelines::spawn(&exe, "ladder")).await;
+    let worker = match spawned {
+        Ok(Ok(worker)) => worker,
+        Ok(Err(e)) => return broken(format!("{} could not be started: {e}", config.exe.display())),
+        Err(e) => return broken(e.to_string()),
+    };
+    let mut leash = Leash(worker.child);
+    let pid = leash.0.id();
+    started(pid);
+    tracing::info!(pid, rungs = setup.rungs.len(), "worker started");
+    if let Some(stderr) = leash.0.stderr.take() {
+        tokio::spawn(relay(OwnedFd::from(stderr)));
+    }
+    let link = match worker.link.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(worker.link)) {
+        Ok(link) => link,
+        Err(e) => return broken(format!("its link: {e}")),
+    };
+    let (read, write) = link.into_split();
+    let watch = Watch {
+        start: Instant::now(),
+        heard_ms: AtomicU64::new(0),
+        writing_ms: AtomicU64::new(0),
+        decoded: AtomicU64::new(0),
+        decoded_at_output: AtomicU64::new(0),
+        given: AtomicU64::new(0),
+        finishing_ms: AtomicU64::new(0),
+    };
+    // Whichever loop ends first ends the worker; the others hold nothing that outlives it.
+    let end = tokio::select! {
+        end = feed(shared, config, setup, write, &watch) => end,
+        end = listen(shared, BufReader::with_capacity(64 << 10, read), output, &watch) => end,
+        end = guard(pid, config.memory_max, &watch) => end,
+    };
+    let end = match end {
+        Ok(end) => end,
+        Err(reason) => End::Broken { reason, gave_nothing: watch.given.load(Relaxed) == 0 },
+    };
+    // Off the runtime: waiting for a killed process is short but not nothing.
+    let exit = tokio::task::spawn_blocking(move || {
+        if matches!(end, End::Finished) {
+            // It ends by itself; give it a moment so that its exit is clean.
+            for _ in 0..50 {
+                if matches!(leash.0.try_wait(), Ok(Some(_))) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        let status = leash.0.try_wait().ok().flatten();
+        drop(leash);
+        (end, status)
+    });
+    match exit.await {
+        Ok((End::Broken { reason, gave_nothing }, Some(status))) => End::Broken { reason: format!("{reason} ({status})"), gave_nothing },
+        Ok((end, _)) => end,
+        Err(e) => broken(e.to_string()),
+    }
+}
+
+/// Sends what waits, configurations first where they change.
+async fn feed(shared: &Shared, config: &TranscoderConfig, setup: Setup, mut link: OwnedWriteHalf, watch: &Watch) -> Result<End, String> {
+    let mut bytes = BytesMut::new();
+    let encodes_audio = setup.audio_bitrate_bps > 0;
+    let is_idle = setup.rungs.is_empty();
+    let known: Vec<String> = setup.rungs.iter().map(|rung| rung.rung.name.clone()).collect();
+    ToWorker::Setup(setup).encode(&mut bytes);
+    let (mut video, mut audio): (Option<Arc<VideoConfig>>, Option<Arc<AudioConfig>>) = (None, None);
+    if let Some(first) = &config.video {
+        ToWorker::Video((**first).clone()).encode(&mut bytes);
+        video = Some(Arc::clone(first));
+    }
+    if let Some(first) = config.audio.as_ref().filter(|_| encodes_audio) {
+        ToWorker::Audio((**first).clone()).encode(&mut bytes);
+        audio = Some(Arc::clone(first));
+    }
+    let mut finishing = false;
+    loop {
+        let changed = shared.changed.notified();
+        let (entry, finish, closed) = {
+            let mut state = shared.state();
+            (state.intake.pop(), state.finish, state.closed)
+        };
+        if closed {
+            return Ok(End::Closed);
+        }
+        match entry {
+            Some(Entry::Unit(unit)) if is_wanted(&unit, encodes_audio) => encode_unit(unit, &mut video, &mut audio, &mut bytes),
+            Some(Entry::Unit(_) | Entry::Gone) => {}
+            Some(Entry::Boundary { msn, at, discontinuity }) => ToWorker::Boundary { msn, at, discontinuity }.encode(&mut bytes),
+            // A worker that only makes thumbnails has not decoded the pictures before; another one begins with them.
+            Some(Entry::AddRung { .. }) if is_idle => return Ok(End::Replan),
+            Some(Entry::AddRung { rung, .. }) if known.contains(&rung.name) => {}
+            Some(Entry::AddRung { at, rung }) => add_rung(at, rung, &mut bytes),
+            None if bytes.is_empty() && finish && !finishing => {
+                finishing = true;
+                watch.finishing_ms.store(watch.now_ms(), Relaxed);
+                ToWorker::Finish.encode(&mut bytes);
+            }
+            None if bytes.is_empty() => {
+                changed.await;
+                continue;
+            }
+            None => {}
+        }
+        let waits = shared.state().intake.is_waiting();
+        // Small messages go together, as long as more is at hand.
+        if bytes.len() >= 64 << 10 || !waits {
+            watch.writing_ms.store(watch.now_ms(), Relaxed);
+            link.write_all(&bytes).await.map_err(|e| format!("it does not listen: {e}"))?;
+            watch.writing_ms.store(0, Relaxed);
+            bytes.clear();
+        }
+    }
+}
+
+fn add_rung(at: MediaTime, rung: Rung, bytes: &mut BytesMut) {
+    ToWorker::AddRung(RungSetup { rung, from: Some(at) }).encode(bytes);
+}
+
+fn encode_unit(unit: AccessUnit, video: &mut Option<Arc<VideoConfig>>, audio: &mut Option<Arc<AudioConfig>>, bytes: &mut BytesMut) {
+    let track = unit.track();
+    match &unit.config {
+        Config::Video(config) if video.as_ref().is_none_or(|known| !Arc::ptr_eq(known, config) && known != config) => {
+            ToWorker::Video((**config).clone()).encode(bytes);
+            *video = Some(Arc::clone(config));
+        }
+        Config::Audio(config) if audio.as_ref().is_none_or(|known| !Arc::ptr_eq(known, config) && known != config) => {
+            ToWorker::Audio((**config).clone()).encode(bytes);
+            *audio = Some(Arc::clone(config));
+        }
+        _ => {}
+    }
+    if unit.data.len() > wire::UNIT_MAX {
+        metrics::counter!("weir_transcoder_input_dropped_total").increment(1);
+        return;
+    }
+    ToWorker::Unit { track, dts: unit.dts, pts: unit.pts, sync: unit.sync, data: unit.data }.encode(bytes);
+}
+
+/// Takes what the worker says, and believes none of it.
+async fn listen(shared: &Shared, mut link: BufReader<OwnedReadHalf>, output: &mpsc::Sender<Output>, watch: &Watch) -> Result<End, String> {
+    let mut before = Stats::default();
+    let mut audio: Option<Arc<AudioConfig>> = None;
+    let mut audio_pts: Option<MediaTime> = None;
+    let audio_from = shared.state().audio_from;
+    loop {
+        let message = next(&mut link).await.map_err(|e| format!("it is gone: {e}"))?;
+        let message = FromWorker::decode(message).map_err(|e| format!("it broke the protocol: {e}"))?;
+        watch.heard_ms.store(watch.now_ms(), Relaxed);
+        let given = match message {
+            FromWorker::Ready { version: wire::VERSION, sandbox } => {
+                tracing::info!(sandbox, "worker ready");
+                None
+            }
+            FromWorker::Ready { version, .. } => return Ok(End::Unable(format!("the worker executable is of another version ({version})"))),
+            FromWorker::RungConfig { rung, record } => {
+                let known = shared.state().rungs.get_mut(usize::from(rung)).is_some_and(|lane| lane.gate.configure(&record));
+                if !known {
+                    return Err("it sent parameter sets that don't fit its rung".to_owned());
+                }
+                None
+            }
+            FromWorker::Picture { rung, dts, pts, sync, data } => {
+                watch.decoded_at_output.store(watch.decoded.load(Relaxed), Relaxed);
+                picture(shared, rung, dts, pts, sync, data)?
+            }
+            FromWorker::AudioConfig { record } => {
+                let config = aac::parse_config(&record).ok().filter(AudioConfig::is_passthrough);
+                audio = Some(Arc::new(config.ok_or("it sent an impossible audio configuration")?));
+                None
+            }
+            FromWorker::Frame { pts, data } => {
+                let config = audio.as_ref().ok_or("it sent audio before its configuration")?;
+                let wanted = audio_from.is_none_or(|from| pts >= from) && audio_pts.is_none_or(|last| pts > last);
+                audio_pts = audio_pts.max(Some(pts));
+                let unit = AccessUnit { config: Config::Audio(Arc::clone(config)), dts: pts, pts, sync: true, data };
+                wanted.then(|| Output::Unit { rendition: "audio".into(), unit })
+            }
+            FromWorker::Thumb { data } => {
+                if !data.starts_with(&[0xff, 0xd8]) {
+                    return Err("it sent a thumbnail that is no JPEG".to_owned());
+                }
+                Some(Output::Thumb(data))
+            }
+            FromWorker::Stats(stats) => {
+                watch.decoded.store(stats.pictures_decoded, Relaxed);
+                record(&before, &stats);
+                before = stats;
+                None
+            }
+            FromWorker::Notice { text } => {
+                tracing::warn!(text, "worker says");
+                None
+            }
+            FromWorker::Unable { text } => return Ok(End::Unable(text)),
+            FromWorker::Finished => {
+                let asked = watch.finishing_ms.load(Relaxed) > 0;
+                return if asked { Ok(End::Finished) } else { Err("it finished unasked".to_owned()) };
+            }
+        };
+        if let Some(given) = given {
+            watch.given.fetch_add(1, Relaxed);
+            if output.send(given).await.is_err() {
+                return Ok(End::Closed);
+            }
+            // Waiting for the receiver is not the worker's silence.
+            watch.heard_ms.store(watch.now_ms(), Relaxed);
+        }
+    }
+}
+
+fn picture(shared: &Shared, rung: u8, dts: MediaTime, pts: MediaTime, sync: bool, data: Bytes) -> Result<Option<Output>, String> {
+    let mut guard = shared.state();
+    let state = &mut *guard;
+    let lane = state.rungs.get_mut(usize::from(rung)).ok_or("it sent a picture of a rung that is none")?;
+    match lane.gate.pass(state.intake.plan().rev(), dts, pts, sync, data) {
+        Ok(unit) => Ok(Some(Output::Unit { rendition: Arc::clone(&lane.name), unit })),
+        Err(Refusal::Unwanted) => Ok(None),
+        Err(refusal) => {
+            metrics::counter!("weir_transcoder_pictures_refused_total", "why" => refusal.as_str()).increment(1);
+            tracing::warn!(rung = %lane.name, ?pts, why = refusal.as_str(), "encoded picture held back");
+            Ok(None)
+        }
+    }
+}
+
+async fn next(link: &mut BufReader<OwnedReadHalf>) -> io::Result<Bytes> {
+    let mut header = [0; 4];
+    link.read_exact(&mut header).await?;
+    let length = wire::message_length(header).map_err(io::Error::other)?;
+    let mut message = vec![0; length];
+    link.read_exact(&mut message).await?;
+    Ok(message.into())
+}
+
+/// A worker can make its counters jump; the metrics take only what is plausible.
+fn record(before: &Stats, stats: &Stats) {
+    let count = |name: &'static str, was: u64, is: u64| metrics::counter!(name).increment(is.saturating_sub(was).min(10_000));
+    count("weir_transcoder_pictures_decoded_total", before.pictures_decoded, stats.pictures_decoded);
+    count("weir_transcoder_pictures_damaged_total", before.pictures_damaged, stats.pictures_damaged);
+    count("weir_transcoder_pictures_encoded_total", before.pictures_out, stats.pictures_out);
+    count("weir_transcoder_slots_repeated_total", before.slots_repeated, stats.slots_repeated);
+    count("weir_transcoder_pictures_dropped_total", before.pictures_dropped, stats.pictures_dropped);
+    count("weir_transcoder_cpu_milliseconds_total", before.cpu_ms, stats.cpu_ms);
+    metrics::histogram!("weir_transcoder_lag_seconds").record(stats.lag.as_secs_f64().clamp(0.0, 60.0));
+}
+
+/// Ends only when the worker must end.
+async fn guard(pid: u32, memory_max: u64, watch: &Watch) -> Result<End, String> {
+    let mut tick = tokio::time::interval(WATCH_EVERY);
+    let ms = |limit: Duration| limit.as_millis() as u64;
+    loop {
+        tick.tick().await;
+        let now = watch.now_ms();
+        let heard = watch.heard_ms.load(Relaxed);
+        let limit = if heard == 0 { START_MAX } else { SILENCE_MAX };
+        if now.saturating_sub(heard) > ms(limit) {
+            return Err(format!("it said nothing for {} s", limit.as_secs()));
+        }
+        let writing = watch.writing_ms.load(Relaxed);
+        if writing > 0 && now.saturating_sub(writing.max(heard.min(ms(START_MAX)))) > ms(limit) {
+            return Err(format!("it took nothing for {} s", limit.as_secs()));
+        }
+        if watch.decoded.load(Relaxed).saturating_sub(watch.decoded_at_output.load(Relaxed)) > DECODED_UNHEARD_MAX && watch.decoded_at_output.load(Relaxed) > 0 {
+            return Err("its encoders gave nothing for 4 s".to_owned());
+        }
+        let finishing = watch.finishing_ms.load(Relaxed);
+        if finishing > 0 && now.saturating_sub(finishing) > ms(FINISH_MAX) {
+            return Ok(End::Finished);
+        }
+        if resident(pid).is_some_and(|bytes| bytes > memory_max) {
+            return Err(format!("it needs more than {} MiB", memory_max >> 20));
+        }
+    }
+}
+
+/// Resident memory of a process; reading `/proc` does not wait for a disk.
+fn resident(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// Logs a worker's standard error, cut where it says too much.
+async fn relay(stderr: OwnedFd) {
+    let Ok(pipe) = tokio::net::unix::pipe::Receiver::from_owned_fd(stderr) else { return };
+    let mut pipe = BufReader::new(pipe);
+    let (mut line, mut lines) = (Vec::new(), 0);
+    let mut buffer = [0; 4096];
+    // The pipe is read to its end even when nothing is logged any more, so that the worker never waits for it.
+    while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+        for byte in &buffer[..count] {
+            if *byte != b'\n' {
+                if line.len() < LOG_LINE_BYTES_MAX {
+                    line.push(*byte);
+                }
+                continue;
+            }
+            let text: String = String::from_utf8_lossy(&line).chars().filter(|c| !c.is_control()).collect();
+            line.clear();
+            if HARMLESS.iter().any(|start| text.starts_with(start)) {
+                continue;
+            }
+            lines += 1;
+            if lines <= LOG_LINES_MAX {
+                tracing::warn!(text, "worker's standard error");
+            }
+        }
+    }
+}

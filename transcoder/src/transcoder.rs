@@ -1,0 +1,312 @@
+//! [`Transcoder`]: one session's worker, from the side of the server.
+
+use crate::gate::Gate;
+use crate::intake::{Boundary, Intake};
+use crate::run::{self, End};
+use bytes::Bytes;
+use media::wire::{EncoderChoice, RungSetup, Setup};
+use media::{AccessUnit, AudioConfig, FrameRate, MediaTime, Rung, Track, VideoConfig};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+/// Outputs that wait for the receiver.
+const OUTPUT_MAX: usize = 256;
+/// More restarts than this in [`RESTART_SPAN`] and the transcoder gives up.
+const RESTARTS_MAX: usize = 5;
+const RESTART_SPAN: Duration = Duration::from_secs(60);
+/// Pauses before a restart, by how many there were in the span. The first is at once: viewers wait.
+const PAUSES_MS: [u64; RESTARTS_MAX + 1] = [0, 0, 200, 500, 1000, 2000];
+
+/// What a worker is to do. All rungs have the same frame rate.
+#[derive(Debug, Clone)]
+pub struct TranscoderConfig {
+    /// The stream's public name, for logs.
+    pub stream: String,
+    /// The executable that understands `worker ladder`; this process's own by default.
+    pub exe: PathBuf,
+    /// Video renditions to encode from the start, highest first; may be empty.
+    pub rungs: Vec<Rung>,
+    /// The source's video, if it has any. Later changes come with the units.
+    pub video: Option<Arc<VideoConfig>>,
+    /// The source's audio when it must be encoded to stereo AAC-LC; `None` when it is passed through or absent.
+    pub audio: Option<Arc<AudioConfig>>,
+    /// Bit rate of encoded audio, bits per second.
+    pub audio_bitrate_bps: u32,
+    /// Which H.264 encoder.
+    pub encoder: EncoderChoice,
+    /// Time between thumbnails; `None` for no thumbnails.
+    pub thumb_every: Option<Duration>,
+    /// A worker whose resident memory exceeds this is replaced, bytes.
+    pub memory_max: u64,
+}
+
+impl TranscoderConfig {
+    /// No rungs, no tracks, thumbnails every 4 s, the default encoder, 160 kb/s audio, at most 1 GiB, this process's executable.
+    pub fn new(stream: &str) -> Self {
+        Self {
+            stream: stream.to_owned(),
+            exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
+            rungs: Vec::new(),
+            video: None,
+            audio: None,
+            audio_bitrate_bps: 160_000,
+            encoder: EncoderChoice::default(),
+            thumb_every: Some(Duration::from_secs(4)),
+            memory_max: 1 << 30,
+        }
+    }
+}
+
+/// What comes back from a worker, in order per rendition.
+#[derive(Debug)]
+pub enum Output {
+    /// One encoded picture of a rung, or one AAC frame of the rendition `audio`. Units of one parameter set share one
+    /// configuration `Arc`, also over a restart; another `Arc` means other parameter sets.
+    Unit {
+        /// The rung's name, or `audio`.
+        rendition: Arc<str>,
+        /// Pictures: pts exactly on a slot of the plan, dts strictly rising and at most pts, 4-byte NAL lengths.
+        unit: AccessUnit,
+    },
+    /// A thumbnail as JPEG, at most 1 MiB.
+    Thumb(Bytes),
+    /// The worker died, hung or broke its protocol and a new one was started; its pictures go on where the frontier was.
+    Restarted {
+        /// Number of the new worker, from 1.
+        epoch: u32,
+        /// One sentence for the log and the health report.
+        reason: String,
+    },
+    /// No more encoded units will come: too many restarts, or no encoder. Passthrough can go on.
+    Failed {
+        /// One sentence naming cause and cure.
+        reason: String,
+    },
+    /// After [`Transcoder::finish`]: everything has come out.
+    Ended,
+}
+
+/// A handle to one session's worker. Dropping it kills the worker.
+///
+/// All methods put something into a queue and return at once. The queue holds 2 s of video; when the worker is slower,
+/// queued video up to the next IDR is dropped and counted in `weir_transcoder_input_dropped_total`.
+#[derive(Debug)]
+pub struct Transcoder {
+    shared: Arc<Shared>,
+}
+
+/// What the handle and the task share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// Something was put in, or it is over.
+    pub changed: Notify,
+    pid: AtomicU32,
+}
+
+/// Locked for moments, never across an await.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub intake: Intake,
+    pub rungs: Vec<Lane>,
+    /// The worker decodes nothing but thumbnails, so a rung that is added needs another worker.
+    pub is_idle: bool,
+    pub audio_from: Option<MediaTime>,
+    pub finish: bool,
+    pub closed: bool,
+}
+
+/// One rung over all workers.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub rung: Rung,
+    pub name: Arc<str>,
+    /// It begins here; `None` from the start.
+    pub from: Option<MediaTime>,
+    pub gate: Gate,
+}
+
+impl Lane {
+    fn new(rung: Rung, from: Option<MediaTime>) -> Self {
+        let mut gate = Gate::new(rung.clone());
+        gate.restart(from);
+        Self { name: rung.name.as_str().into(), gate, rung, from }
+    }
+}
+
+impl Shared {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transcoder {
+    /// Starts the worker and the task around it; must be called inside a tokio runtime. `frontier` gives the first
+    /// unpublished pts of a rendition (a rung's name or `audio`); it is asked when a worker is replaced and must not block.
+    ///
+    /// The receiver is bounded (256); when it is not read, the worker waits and the input queue overflows.
+    pub fn spawn(config: TranscoderConfig, frontier: impl Fn(&str) -> Option<MediaTime> + Send + Sync + 'static) -> (Self, mpsc::Receiver<Output>) {
+        let rungs = config.rungs.iter().map(|rung| Lane::new(rung.clone(), None)).collect();
+        let state = State { intake: Intake::new(), rungs, is_idle: config.rungs.is_empty(), audio_from: None, finish: false, closed: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), pid: AtomicU32::new(0) });
+        let (output, receiver) = mpsc::channel(OUTPUT_MAX);
+        let span = tracing::info_span!("transcoder", stream = %config.stream);
+        tokio::spawn(supervise(Arc::clone(&shared), config, frontier, output).instrument(span));
+        (Self { shared }, receiver)
+    }
+
+    /// Gives the worker a source unit, in decode order, after the cues that precede it. Audio units are ignored unless
+    /// audio is encoded.
+    pub fn unit(&self, unit: AccessUnit) {
+        let dropped = {
+            let mut state = self.shared.state();
+            let before = state.intake.dropped;
+            state.intake.unit(unit);
+            state.intake.dropped - before
+        };
+        if dropped > 0 {
+            metrics::counter!("weir_transcoder_input_dropped_total").increment(dropped);
+        }
+        self.shared.changed.notify_one();
+    }
+
+    /// Every rung starts an IDR with exactly this pts. Comes before the first unit with pts at or after `at`.
+    pub fn boundary(&self, msn: u64, at: MediaTime, discontinuity: bool) {
+        self.shared.state().intake.boundary(Boundary { msn, at, discontinuity });
+        self.shared.changed.notify_one();
+    }
+
+    /// Passthrough ends at `at`: adds the rung (named `source`) whose first picture is an IDR at exactly `at`. Comes
+    /// before the first unit with pts at or after `at`. A rung of a name that exists is ignored.
+    pub fn withdraw(&self, at: MediaTime, rung: Rung) {
+        {
+            let mut state = self.shared.state();
+            if state.rungs.iter().any(|lane| lane.rung.name == rung.name) || state.rungs.len() >= media::wire::RUNGS_MAX {
+                return;
+            }
+            state.rungs.push(Lane::new(rung.clone(), Some(at)));
+            state.intake.add_rung(at, rung);
+        }
+        self.shared.changed.notify_one();
+    }
+
+    /// The source has ended: what is inside the worker comes out (at most 10 s), then [`Output::Ended`].
+    pub fn finish(&self) {
+        self.shared.state().finish = true;
+        self.shared.changed.notify_one();
+    }
+
+    /// Process id of the worker now running, for tests and the health report.
+    pub fn worker_pid(&self) -> Option<u32> {
+        Some(self.shared.pid.load(Ordering::Relaxed)).filter(|pid| *pid > 0)
+    }
+}
+
+impl Drop for Transcoder {
+    fn drop(&mut self) {
+        self.shared.state().closed = true;
+        self.shared.changed.notify_one();
+    }
+}
+
+/// Starts workers, one after the other, until the work is done or hopeless.
+async fn supervise(
+    shared: Arc<Shared>,
+    config: TranscoderConfig,
+    frontier: impl Fn(&str) -> Option<MediaTime> + Send + Sync + 'static,
+    output: mpsc::Sender<Output>,
+) {
+    let mut restarts: VecDeque<Instant> = VecDeque::new();
+    let mut epoch = 0;
+    let mut setup = first_setup(&shared, &config);
+    loop {
+        let end = run::worker(&shared, &config, setup, &output, |pid| shared.pid.store(pid, Ordering::Relaxed)).await;
+        shared.pid.store(0, Ordering::Relaxed);
+        let (reason, poisoned) = match end {
+            End::Closed => return,
+            End::Finished => {
+                let _gone = output.send(Output::Ended).await;
+                return;
+            }
+            End::Unable(reason) => return fail(&output, reason).await,
+            // The rungs are other ones; nothing went wrong.
+            End::Replan => (None, false),
+            End::Broken { reason, gave_nothing } => (Some(reason), gave_nothing && epoch > 0),
+        };
+        epoch += 1;
+        if let Some(reason) = reason {
+            metrics::counter!("weir_transcoder_restarts_total").increment(1);
+            tracing::warn!(epoch, reason, "worker replaced");
+            let now = Instant::now();
+            restarts.push_back(now);
+            while restarts.front().is_some_and(|first| now - *first > RESTART_SPAN) {
+                restarts.pop_front();
+            }
+            if restarts.len() > RESTARTS_MAX {
+                return fail(&output, format!("the encoding worker failed {} times within a minute, last: {reason}", restarts.len())).await;
+            }
+            tokio::time::sleep(Duration::from_millis(PAUSES_MS[restarts.len()])).await;
+            if output.send(Output::Restarted { epoch, reason }).await.is_err() {
+                return;
+            }
+        }
+        setup = next_setup(&shared, &config, &frontier, poisoned);
+    }
+}
+
+async fn fail(output: &mpsc::Sender<Output>, reason: String) {
+    metrics::counter!("weir_transcoder_failures_total").increment(1);
+    tracing::error!(reason, "no more encoding for this session");
+    let _gone = output.send(Output::Failed { reason }).await;
+}
+
+fn frame_rate(state: &State) -> FrameRate {
+    state.rungs.first().map_or(FrameRate { num: 30, den: 1 }, |lane| lane.rung.frame_rate)
+}
+
+fn first_setup(shared: &Shared, config: &TranscoderConfig) -> Setup {
+    let state = shared.state();
+    setup_of(&state, config, None)
+}
+
+fn setup_of(state: &State, config: &TranscoderConfig, audio_from: Option<MediaTime>) -> Setup {
+    Setup {
+        frame_rate: frame_rate(state),
+        encoder: config.encoder.clone(),
+        rungs: state.rungs.iter().map(|lane| RungSetup { rung: lane.rung.clone(), from: lane.from }).collect(),
+        thumb_every: config.thumb_every.map_or(MediaTime::ZERO, MediaTime::from),
+        audio_bitrate_bps: if config.audio.is_some() { config.audio_bitrate_bps } else { 0 },
+        audio_from,
+        title: String::new(),
+    }
+}
+
+/// The setup of a worker that goes on where the last one's published units end.
+fn next_setup(shared: &Shared, config: &TranscoderConfig, frontier: &impl Fn(&str) -> Option<MediaTime>, poisoned: bool) -> Setup {
+    let names: Vec<Arc<str>> = shared.state().rungs.iter().map(|lane| Arc::clone(&lane.name)).collect();
+    // Asked without the lock, as the answer may come from behind another one.
+    let frontiers: Vec<Option<MediaTime>> = names.iter().map(|name| frontier(name)).collect();
+    let audio_from = frontier("audio");
+    let mut state = shared.state();
+    for (lane, frontier) in state.rungs.iter_mut().zip(&frontiers) {
+        lane.from = lane.from.max(*frontier);
+        lane.gate.restart(lane.from);
+    }
+    let earliest = state.rungs.iter().filter_map(|lane| lane.from).min().or(audio_from);
+    let boundary = if poisoned { state.intake.skip() } else { state.intake.rewind(earliest) };
+    state.is_idle = state.rungs.is_empty();
+    state.audio_from = audio_from;
+    state.intake.resume_from(boundary);
+    setup_of(&state, config, audio_from)
+}
+
+/// Whether a unit goes to the worker at all.
+pub(crate) fn is_wanted(unit: &AccessUnit, encodes_audio: bool) -> bool {
+    unit.track() == Track::Video || encodes_audio
+}

@@ -1,0 +1,409 @@
+//! One connection's life: handshake, the roof's answer, media, goodbye. One task, one reused read buffer.
+
+use crate::census::Ticket;
+use crate::intake::{Intake, MediaFault};
+use crate::{Admission, Doors, Ingest, PublishRequest, Refusal, Sink};
+use media::{Feed, FeedEnd, FeedReader};
+use metrics::{Gauge, counter, gauge};
+use rtmp::{Event, Publish, ServerSession};
+use rustls::ServerConfig;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// A stranger's commands fit in less.
+const STRANGER_BUFFER: usize = 4 << 10;
+/// A keyframe in a few reads.
+const PUBLISHER_BUFFER: usize = 64 << 10;
+/// Our answers are small: a peer that does not take them for this long is not there.
+const WRITE_DEADLINE: Duration = Duration::from_secs(5);
+/// After a refusal the peer may read it before the socket closes: closing with unread input would reset the connection
+/// and destroy the text on its way.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 4 << 20;
+/// How often silence is looked for and counters are published.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A connection that was let in.
+pub(crate) struct Visitor {
+    pub(crate) peer: SocketAddr,
+    pub(crate) ticket: Ticket,
+    pub(crate) stop: CancellationToken,
+    pub(crate) accepted: Instant,
+}
+
+/// How a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ending {
+    #[error("the publisher said goodbye")]
+    Unpublished,
+    #[error("the publisher closed the connection without a goodbye")]
+    Hangup,
+    #[error("the connection broke: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("it sent {0}")]
+    Protocol(#[from] rtmp::Error),
+    #[error("{0}")]
+    Media(#[from] MediaFault),
+    #[error("{what} took longer than {seconds} s")]
+    Late { what: &'static str, seconds: u64 },
+    #[error("no audio or video came for {seconds} s")]
+    Idle { seconds: u64 },
+    #[error("dismissed: {}", .0.text)]
+    Dismissed(Refusal),
+    #[error("refused: {}", .0.text)]
+    Refused(Refusal),
+    #[error("the server stops")]
+    Stopping,
+}
+
+impl Ending {
+    /// A bounded label for counters.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Unpublished => "goodbye",
+            Self::Hangup => "hangup",
+            Self::Io(_) => "io",
+            Self::Protocol(_) => "protocol",
+            Self::Media(_) => "media",
+            Self::Late { .. } => "late",
+            Self::Idle { .. } => "idle",
+            Self::Dismissed(_) => "dismissed",
+            Self::Refused(_) => "refused",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    /// What to tell the peer, if it is still there to hear it.
+    fn farewell(&self) -> Option<Refusal> {
+        let failed = |text: String| Some(Refusal::new("NetStream.Publish.Failed", text));
+        match self {
+            Self::Unpublished | Self::Hangup | Self::Io(_) => None,
+            Self::Dismissed(refusal) | Self::Refused(refusal) => Some(refusal.clone()),
+            Self::Media(fault) => Some(Refusal::new("NetStream.Publish.Rejected", fault.to_string())),
+            Self::Protocol(error) => failed(format!("The server could not read the connection: {error}")),
+            Self::Late { .. } => failed(format!("Closed, because {self}; start the stream right after connecting.")),
+            Self::Idle { .. } => {
+                failed(format!("Closed, because {self}; check the encoder and the network, then start again."))
+            }
+            Self::Stopping => failed("The server is stopping; start the stream again in a minute.".to_owned()),
+        }
+    }
+
+    /// How the feed ends: a wish, or an accident after which the publisher may come back.
+    fn feed_end(&self) -> FeedEnd {
+        match self {
+            Self::Unpublished | Self::Dismissed(_) | Self::Stopping => FeedEnd::Finished,
+            _ => FeedEnd::Lost,
+        }
+    }
+}
+
+pub(crate) async fn run<D: Doors>(
+    ingest: Arc<Ingest<D>>,
+    socket: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    visitor: Visitor,
+) {
+    let _open = Held::new(gauge!("weir_ingest_connections"));
+    match tls {
+        None => talk(&ingest, socket, visitor, false).await,
+        Some(config) => {
+            let deadline = visitor.accepted + ingest.limits.handshake_deadline;
+            match timeout_at(deadline, TlsAcceptor::from(config).accept(socket)).await {
+                Ok(Ok(stream)) => talk(&ingest, stream, visitor, true).await,
+                Ok(Err(error)) => {
+                    counter!("weir_ingest_refused_total", "cause" => "tls").increment(1);
+                    tracing::debug!(%error, "the TLS handshake failed");
+                }
+                Err(_) => counter!("weir_ingest_refused_total", "cause" => "late").increment(1),
+            }
+        }
+    }
+}
+
+/// Adds one to a gauge for as long as it lives, panics included.
+struct Held(Gauge);
+
+impl Held {
+    fn new(gauge: Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+/// A socket and the session that speaks on it.
+struct Line<S> {
+    stream: S,
+    session: ServerSession,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+    async fn flush(&mut self) -> Result<(), Ending> {
+        let out = self.session.take_output();
+        if out.is_empty() {
+            return Ok(());
+        }
+        match timeout(WRITE_DEADLINE, async {
+            self.stream.write_all(&out).await?;
+            self.stream.flush().await
+        })
+        .await
+        {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(Ending::Late { what: "taking our answer", seconds: WRITE_DEADLINE.as_secs() }),
+        }
+    }
+
+    /// Says why, lets the peer read it, and closes.
+    async fn close(mut self, ending: &Ending) {
+        if let Some(refusal) = ending.farewell() {
+            self.session.refuse(refusal.code, &refusal.text);
+        }
+        if self.flush().await.is_err() {
+            return;
+        }
+        // After its own goodbye the peer closes first: GStreamer's rtmp2sink takes our end as an error.
+        let is_polite = matches!(ending, Ending::Unpublished);
+        if !is_polite && self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut discarded = 0;
+        let mut buffer = [0; STRANGER_BUFFER];
+        let drain = async {
+            while let Ok(n @ 1..) = self.stream.read(&mut buffer).await {
+                discarded += n;
+                if discarded > LINGER_BYTES {
+                    break;
+                }
+            }
+        };
+        // Either way the socket closes now.
+        let _read_or_late = timeout(LINGER, drain).await;
+        if is_polite {
+            // A TLS close notice; whether it still arrives changes nothing.
+            let _sent = self.stream.shutdown().await;
+        }
+    }
+}
+
+async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(ingest: &Ingest<D>, stream: S, visitor: Visitor, tls: bool) {
+    let mut line = Line { stream, session: ServerSession::new() };
+    let Visitor { peer, ticket, stop, accepted } = visitor;
+    let admission = tokio::select! {
+        answer = admission(ingest, &mut line, peer, accepted, tls) => answer,
+        () = stop.cancelled() => Err(Ending::Stopping),
+    };
+    let ending = match admission {
+        Ok(admission) => {
+            drop(ticket);
+            publish(ingest, &mut line, admission, &stop).await
+        }
+        Err(ending) => {
+            counter!("weir_ingest_refused_total", "cause" => ending.label()).increment(1);
+            match &ending {
+                Ending::Refused(refusal) => tracing::info!(code = refusal.code, reason = %ending, "publisher refused"),
+                _ => tracing::debug!(reason = %ending, "connection ended before publishing"),
+            }
+            ending
+        }
+    };
+    line.close(&ending).await;
+}
+
+/// Everything up to the roof's yes, under absolute deadlines from accept.
+async fn admission<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
+    ingest: &Ingest<D>,
+    line: &mut Line<S>,
+    peer: SocketAddr,
+    accepted: Instant,
+    tls: bool,
+) -> Result<Admission, Ending> {
+    let limits = &ingest.limits;
+    let publish = publish_request(ingest, line, accepted).await?;
+    let request = PublishRequest {
+        app: publish.app,
+        name: publish.name,
+        query: publish.query,
+        peer,
+        tls,
+        encoder: publish.encoder,
+    };
+    let answer = timeout_at(accepted + limits.publish_deadline, ingest.doors.admit(request)).await;
+    let refusal = match answer {
+        Ok(Ok(admission)) => {
+            line.session.accept_publish()?;
+            line.flush().await?;
+            return Ok(admission);
+        }
+        Ok(Err(refusal)) => refusal,
+        Err(_) => Refusal::new(
+            "NetStream.Publish.Failed",
+            "The server could not check the stream key in time; start the stream again.",
+        ),
+    };
+    if refusal.is_failed_key && ingest.census.failed_key(peer.ip(), std::time::Instant::now()) {
+        counter!("weir_ingest_tarpit_total").increment(1);
+        tokio::time::sleep(limits.tarpit).await;
+    }
+    Err(Ending::Refused(refusal))
+}
+
+async fn publish_request<D, S: AsyncRead + AsyncWrite + Unpin>(
+    ingest: &Ingest<D>,
+    line: &mut Line<S>,
+    accepted: Instant,
+) -> Result<Publish, Ending> {
+    let limits = &ingest.limits;
+    let mut buffer = [0; STRANGER_BUFFER];
+    loop {
+        let (what, limit) = match line.session.is_handshaken() {
+            false => ("the handshake", limits.handshake_deadline),
+            true => ("publishing", limits.publish_deadline),
+        };
+        let late = Ending::Late { what, seconds: limit.as_secs() };
+        let read = timeout_at(accepted + limit, line.stream.read(&mut buffer)).await.map_err(|_| late)??;
+        if read == 0 {
+            return Err(Ending::Hangup);
+        }
+        let input = line.session.input(&buffer[..read]);
+        line.flush().await?;
+        input?;
+        if let Some(Event::PublishRequested(publish)) = line.session.next_event() {
+            return Ok(publish);
+        }
+    }
+}
+
+/// A publisher's media from the first byte behind the yes to its end.
+async fn publish<D, S: AsyncRead + AsyncWrite + Unpin>(
+    ingest: &Ingest<D>,
+    line: &mut Line<S>,
+    admission: Admission,
+    stop: &CancellationToken,
+) -> Ending {
+    let Admission { stream, dismissal, sink } = admission;
+    tracing::Span::current().record("stream", stream.as_str());
+    tracing::info!("publisher accepted");
+    let _publishing = Held::new(gauge!("weir_ingest_publishers"));
+    let began = Instant::now();
+    let feed = Feed::new(ingest.limits.feed_units_max, ingest.limits.feed_bytes_max);
+    let mut outlet = Outlet { first: Some((feed.subscribe(), sink)), feed };
+    let mut intake = Intake::new(&ingest.limits, began.into_std());
+    let ending = receive(ingest.limits.idle, line, dismissal, stop, &mut intake, &mut outlet).await;
+    outlet.feed.finish(ending.feed_end());
+    counter!("weir_ingest_publishers_ended_total", "reason" => ending.label()).increment(1);
+    let tally = intake.tally();
+    let (video, audio) = intake.configs();
+    tracing::info!(
+        reason = %ending,
+        seconds = began.elapsed().as_secs(),
+        bytes = tally.bytes,
+        video = video.map(|v| v.codecs.as_str()),
+        audio = audio.map(|a| a.codecs()),
+        video_units = tally.video_units,
+        audio_units = tally.audio_units,
+        dropped = tally.dropped(),
+        clock_rebases = tally.breaks,
+        audio_reanchors = tally.reanchored,
+        "publisher left"
+    );
+    ending
+}
+
+/// Where units go, and who is to be told when the first is there.
+struct Outlet {
+    feed: Feed,
+    first: Option<(FeedReader, Sink)>,
+}
+
+impl Outlet {
+    fn give(&mut self, item: media::FeedItem) {
+        let is_unit = matches!(item, media::FeedItem::Unit(_));
+        self.feed.push(item);
+        if is_unit && let Some((reader, sink)) = self.first.take() {
+            sink(reader);
+        }
+    }
+}
+
+async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
+    idle: Duration,
+    line: &mut Line<S>,
+    dismissal: oneshot::Receiver<Refusal>,
+    stop: &CancellationToken,
+    intake: &mut Intake,
+    outlet: &mut Outlet,
+) -> Ending {
+    let mut buffer = vec![0; PUBLISHER_BUFFER];
+    let mut published = intake.tally().clone();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // Waited for across all reads, so each is registered once. A roof that drops its sender has nothing to say.
+    let dismissed = async move {
+        match dismissal.await {
+            Ok(refusal) => refusal,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::pin!(dismissed);
+    let stopped = stop.cancelled();
+    tokio::pin!(stopped);
+    // What came together with the publish command is already in the session.
+    let mut ending = drain(line, intake, outlet);
+    while ending.is_none() {
+        // read and tick are cancel safe.
+        ending = tokio::select! {
+            read = line.stream.read(&mut buffer) => match read {
+                Ok(0) => Some(Ending::Hangup),
+                Ok(n) => {
+                    intake.add_bytes(n);
+                    let input = line.session.input(&buffer[..n]);
+                    // Messages before a malformed one still count.
+                    drain(line, intake, outlet).or_else(|| input.err().map(Ending::Protocol))
+                }
+                Err(error) => Some(error.into()),
+            },
+            refusal = &mut dismissed => Some(Ending::Dismissed(refusal)),
+            () = &mut stopped => Some(Ending::Stopping),
+            now = tick.tick() => {
+                intake.tally().publish_since(&published);
+                published = intake.tally().clone();
+                let silent = now.into_std().saturating_duration_since(intake.last_media());
+                (silent >= idle).then_some(Ending::Idle { seconds: idle.as_secs() })
+            }
+        };
+        if ending.is_none() {
+            ending = line.flush().await.err();
+        }
+    }
+    intake.tally().publish_since(&published);
+    ending.unwrap_or(Ending::Hangup)
+}
+
+/// Moves the session's events into the feed.
+fn drain<S>(line: &mut Line<S>, intake: &mut Intake, outlet: &mut Outlet) -> Option<Ending> {
+    let mut now = None;
+    while let Some(event) = line.session.next_event() {
+        if matches!(event, Event::Unpublished) {
+            return Some(Ending::Unpublished);
+        }
+        let now = *now.get_or_insert_with(std::time::Instant::now);
+        if let Err(fault) = intake.take(event, now, |item| outlet.give(item)) {
+            return Some(fault.into());
+        }
+    }
+    None
+}

@@ -1,0 +1,80 @@
+//! The HTTP(S) server and the HLS origin: a room on floor 2.
+//!
+//! [`serve`] runs one listener with the deadlines and bounds a server on the open internet needs; [`router`] answers
+//! everything under `/live/` from the windows of live sessions. The roof merges its API and pages into that router.
+//!
+//! This crate makes no media and renders no playlist (the packager does), keeps no state per viewer, opens no file and
+//! makes no outgoing connection. A body is always a reference to bytes that all viewers share.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! struct OneStream(Arc<packager::Window>);
+//!
+//! impl origin::Catalog for OneStream {
+//!     fn window(&self, stream: &str) -> Option<Arc<packager::Window>> {
+//!         (stream == "demo").then(|| Arc::clone(&self.0))
+//!     }
+//!     fn thumb(&self, _stream: &str) -> Option<bytes::Bytes> {
+//!         None
+//!     }
+//! }
+//!
+//! # async fn run(window: Arc<packager::Window>) -> std::io::Result<()> {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! let router = origin::router(Arc::new(OneStream(window)));
+//! let stop = tokio_util::sync::CancellationToken::new();
+//! origin::serve(listener, None, router, origin::Limits::default(), stop).await;
+//! # Ok(()) }
+//! ```
+
+mod activity;
+mod cache;
+mod connection;
+mod directives;
+mod edge;
+mod encoding;
+mod front;
+mod gate;
+mod limits;
+mod live;
+mod meter;
+mod paced;
+mod parts;
+mod path;
+mod range;
+mod reply;
+mod serve;
+
+pub use front::Peer;
+pub use limits::{Limits, Network, NotANetwork};
+pub use serve::serve;
+
+use bytes::Bytes;
+use packager::Window;
+use std::sync::Arc;
+
+/// Where the origin finds what is live; the roof implements it. Called on every request: it must neither block nor wait.
+pub trait Catalog: Send + Sync + 'static {
+    /// The window of a stream's newest session, running or just ended. `None`: the stream is not live (404).
+    fn window(&self, stream: &str) -> Option<Arc<Window>>;
+
+    /// The window of one session of the stream, by [`Window::session`]. Older sessions may be kept for late viewers.
+    fn session(&self, stream: &str, session: &str) -> Option<Arc<Window>> {
+        self.window(stream).filter(|window| window.session() == session)
+    }
+
+    /// The newest thumbnail as JPEG.
+    fn thumb(&self, stream: &str) -> Option<Bytes>;
+}
+
+/// The routes under `/live/`, for GET, HEAD and OPTIONS. Install the process's metrics recorder before the call.
+///
+/// | path | is |
+/// | --- | --- |
+/// | `/live/NAME/index.m3u8`, `hevc.m3u8`, `ts.m3u8` | multivariant playlists |
+/// | `/live/NAME/thumb.jpg` | the newest thumbnail |
+/// | `/live/NAME/SESSION/RENDITION.m3u8`, `RENDITION.ts.m3u8` | media playlists, with blocking reload |
+/// | `/live/NAME/SESSION/RENDITION/…` | `init-GEN.mp4`, `MSN.m4s`, `MSN.PART.m4s`, `MSN.ts` |
+pub fn router<C: Catalog>(catalog: Arc<C>) -> axum::Router {
+    axum::Router::new().route_service("/live/{*asset}", live::Live::new(catalog))
+}

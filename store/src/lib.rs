@@ -1,0 +1,45 @@
+//! What Weir remembers: streams, their keys, the numbers that must never repeat, and who changed what.
+//!
+//! One set of queries serves SQLite (the default, one file in the data directory) and Postgres. This is the only crate
+//! that names sqlx. Every change an operator makes is an [`Act`] that goes through [`Store::perform`], which makes the
+//! change and its audit row in one transaction. The command line and a running server may hold the same database open;
+//! the server notices a change within a second ([`Store::follow`], [`Store::changes`]).
+//!
+//! This crate holds no media, opens no listener and never writes or logs a secret: keys are kept as hashes. It reads
+//! no clock but in [`now_ms`]; callers pass the time.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+//! use store::{Act, Actor, Location, Store, StreamSettings, now_ms};
+//! # let dir = tempfile::tempdir().expect("a folder");
+//! let store = Store::open(&Location::in_dir(dir.path())).await?;
+//! let add = Act::AddStream { name: "stage".into(), settings: StreamSettings::default() };
+//! let made = store.perform(&Actor::Cli, &add, now_ms()).await?;
+//! let key = made.key.expect("a new stream comes with a key");
+//! let found = store.verify_key(None, key.reveal(), now_ms()).await?;
+//! assert_eq!(found.expect("the key is good").stream.name, "stage");
+//! # Ok::<(), store::Error>(()) }).expect("the example runs");
+//! ```
+
+mod act;
+mod audit;
+mod database;
+mod error;
+mod location;
+mod secret;
+mod store;
+mod stream;
+
+pub use act::{Act, Actor, Outcome, Previous};
+pub use audit::{AuditCheck, AuditRow};
+pub use error::{Error, Fault};
+pub use location::Location;
+pub use secret::{ApiToken, StreamKey};
+pub use store::{KeyMatch, Store};
+pub use stream::{KeyInfo, SessionMark, Stream, StreamPatch, StreamSettings, check_name};
+
+/// Milliseconds since 1970 by the machine's clock; 0 for a clock set before that.
+pub fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,331 @@
+//! Every query of the store on SQLite and on Postgres: each behaviour is written once and run on both.
+
+// An `unwrap` that fails is a test that fails; clippy knows that only inside the test functions themselves.
+#![allow(clippy::unwrap_used)]
+
+mod bed;
+
+use bed::Bed;
+use std::time::Duration;
+use store::{Act, Actor, Error, Fault, Outcome, Previous, Store, Stream, StreamPatch, StreamSettings};
+use tokio_util::sync::CancellationToken;
+
+const NOW_MS: i64 = 1_800_000_000_000;
+
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Bed::sqlite()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(bed) = super::Bed::postgres() else { return };
+                super::$name(bed).await;
+            })*
+        }
+    };
+}
+
+on_both!(
+    a_new_stream_is_listed_with_one_key,
+    names_taken_or_malformed_change_nothing,
+    a_key_opens_its_own_stream_alone,
+    every_bad_key_gets_the_same_answer,
+    rotation_leaves_two_keys_at_most,
+    a_rotated_key_can_end_now_or_later,
+    a_revoked_key_is_no_key,
+    settings_change_one_by_one,
+    a_removed_stream_takes_its_keys_and_leaves_its_trace,
+    epochs_count_up_over_restarts,
+    sequence_numbers_never_go_back,
+    the_keyframe_interval_is_remembered_per_key,
+    the_audit_chain_shows_a_changed_row,
+    the_audit_chain_shows_a_missing_end,
+    changes_of_another_process_show_within_a_second,
+    changes_from_many_hands_make_one_chain,
+    two_first_starts_at_once_both_succeed,
+    known_keys_work_while_the_database_is_away,
+    a_newer_database_is_refused,
+);
+
+async fn perform(store: &Store, act: Act) -> Result<Outcome, Error> {
+    store.perform(&Actor::Cli, &act, NOW_MS).await
+}
+
+async fn add(store: &Store, name: &str) -> (Stream, String) {
+    let made = perform(store, Act::AddStream { name: name.into(), settings: StreamSettings::default() }).await.unwrap();
+    (made.stream, made.key.unwrap().reveal().to_owned())
+}
+
+async fn rotate(store: &Store, name: &str, previous: Previous) -> String {
+    perform(store, Act::RotateKey { name: name.into(), previous }).await.unwrap().key.unwrap().reveal().to_owned()
+}
+
+async fn opens(store: &Store, key: &str, now_ms: i64) -> Option<String> {
+    store.verify_key(None, key, now_ms).await.unwrap().map(|m| m.stream.name)
+}
+
+async fn a_new_stream_is_listed_with_one_key(bed: Bed) {
+    let store = bed.open().await;
+    let settings =
+        StreamSettings { title: "Grüße, 'world'".into(), ladder: Some("480p:900k".into()), passthrough: false };
+    let made = perform(&store, Act::AddStream { name: "stage".into(), settings: settings.clone() }).await.unwrap();
+    add(&store, "alley").await;
+
+    let listed = store.streams().await.unwrap();
+    assert_eq!(listed.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["alley", "stage"]);
+    assert_eq!(listed[1], made.stream);
+    assert_eq!((&listed[1].settings, listed[1].created_ms, listed[1].next_msn), (&settings, NOW_MS, 0));
+    assert_eq!(listed[1].keys.len(), 1);
+    assert_eq!(listed[1].keys[0].id, made.key.unwrap().id());
+    assert_eq!(store.stream("stage").await.unwrap().as_ref(), Some(&listed[1]));
+    assert_eq!(store.stream("nobody").await.unwrap(), None);
+}
+
+async fn names_taken_or_malformed_change_nothing(bed: Bed) {
+    let store = bed.open().await;
+    add(&store, "stage").await;
+    for name in ["stage", "Stage", "", "../etc"] {
+        let refused = perform(&store, Act::AddStream { name: name.into(), settings: StreamSettings::default() })
+            .await
+            .unwrap_err();
+        assert_eq!(refused.fault(), Fault::Caller, "{name:?}: {refused}");
+    }
+    let settings = StreamSettings { title: "x".repeat(201), ..StreamSettings::default() };
+    let refused = perform(&store, Act::AddStream { name: "other".into(), settings }).await.unwrap_err();
+    assert!(matches!(refused, Error::BadSetting { setting: "title", .. }), "{refused}");
+    assert_eq!(store.streams().await.unwrap().len(), 1);
+    assert_eq!(store.audit(0, 100).await.unwrap().len(), 1);
+}
+
+async fn a_key_opens_its_own_stream_alone(bed: Bed) {
+    let store = bed.open().await;
+    let (stage, key) = add(&store, "stage").await;
+    let (_, other) = add(&store, "alley").await;
+    let found = store.verify_key(Some("stage"), &key, NOW_MS).await.unwrap().unwrap();
+    assert_eq!((found.stream.id, found.key_id), (stage.id, stage.keys[0].id.clone()));
+    assert_eq!(store.verify_key(Some("stage"), &other, NOW_MS).await.unwrap(), None);
+    assert_eq!(opens(&store, &other, NOW_MS).await.as_deref(), Some("alley"));
+}
+
+async fn every_bad_key_gets_the_same_answer(bed: Bed) {
+    let store = bed.open().await;
+    let (_, key) = add(&store, "stage").await;
+    let stranger = store::StreamKey::generate().unwrap();
+    let wrong_secret = format!("{}{}", &key[..12], &stranger.reveal()[12..]);
+    for bad in [stranger.reveal(), &wrong_secret, "", "stage", "wk_' or 1=1 --", &key[..43]] {
+        assert_eq!(store.verify_key(None, bad, NOW_MS).await.unwrap(), None, "{bad:?}");
+    }
+}
+
+async fn rotation_leaves_two_keys_at_most(bed: Bed) {
+    let store = bed.open().await;
+    let (_, first) = add(&store, "stage").await;
+    let second = rotate(&store, "stage", Previous::Keep).await;
+    assert!(opens(&store, &first, NOW_MS).await.is_some() && opens(&store, &second, NOW_MS).await.is_some());
+    let third = store
+        .perform(&Actor::Cli, &Act::RotateKey { name: "stage".into(), previous: Previous::Keep }, NOW_MS + 1)
+        .await
+        .unwrap();
+    let third = third.key.unwrap();
+    assert_eq!(store.stream("stage").await.unwrap().unwrap().keys.len(), 2);
+    assert!(opens(&store, third.reveal(), NOW_MS + 1).await.is_some());
+    let left = [opens(&store, &first, NOW_MS + 1).await, opens(&store, &second, NOW_MS + 1).await];
+    assert_eq!(left.iter().flatten().count(), 1, "one of the two older keys was revoked: {left:?}");
+}
+
+async fn a_rotated_key_can_end_now_or_later(bed: Bed) {
+    let store = bed.open().await;
+    let (_, first) = add(&store, "stage").await;
+    let second = rotate(&store, "stage", Previous::Revoke).await;
+    assert_eq!(opens(&store, &first, NOW_MS).await, None);
+    let third = rotate(&store, "stage", Previous::ExpireAfter(Duration::from_secs(60))).await;
+    assert!(opens(&store, &second, NOW_MS + 59_999).await.is_some());
+    assert_eq!(opens(&store, &second, NOW_MS + 60_000).await, None);
+    assert!(opens(&store, &third, NOW_MS + 60_000).await.is_some());
+}
+
+async fn a_revoked_key_is_no_key(bed: Bed) {
+    let store = bed.open().await;
+    let (stream, key) = add(&store, "stage").await;
+    let key_id = stream.keys[0].id.clone();
+    assert!(store.key_works(&key_id, NOW_MS).await.unwrap());
+    let revoke = Act::RevokeKey { name: "stage".into(), key_id: key_id.clone() };
+    assert!(perform(&store, revoke.clone()).await.unwrap().stream.keys.is_empty());
+    assert_eq!(opens(&store, &key, NOW_MS).await, None);
+    assert!(!store.key_works(&key_id, NOW_MS).await.unwrap());
+    assert!(matches!(perform(&store, revoke).await.unwrap_err(), Error::NoSuchKey { .. }));
+}
+
+async fn settings_change_one_by_one(bed: Bed) {
+    let store = bed.open().await;
+    add(&store, "stage").await;
+    let set =
+        async |patch| perform(&store, Act::SetStream { name: "stage".into(), patch }).await.unwrap().stream.settings;
+    let titled =
+        set(StreamPatch { title: Some("Evening".into()), ladder: Some(Some("none".into())), ..StreamPatch::default() })
+            .await;
+    assert_eq!((titled.title.as_str(), titled.ladder.as_deref(), titled.passthrough), ("Evening", Some("none"), true));
+    let back = set(StreamPatch { ladder: Some(None), passthrough: Some(false), ..StreamPatch::default() }).await;
+    assert_eq!(back, StreamSettings { title: "Evening".into(), ladder: None, passthrough: false });
+    let missing =
+        perform(&store, Act::SetStream { name: "nobody".into(), patch: StreamPatch::default() }).await.unwrap_err();
+    assert!(matches!(missing, Error::NoSuchStream { .. }), "{missing}");
+}
+
+async fn a_removed_stream_takes_its_keys_and_leaves_its_trace(bed: Bed) {
+    let store = bed.open().await;
+    let (_, key) = add(&store, "stage").await;
+    perform(&store, Act::StopStream { name: "stage".into() }).await.unwrap();
+    perform(&store, Act::RemoveStream { name: "stage".into() }).await.unwrap();
+    assert_eq!((opens(&store, &key, NOW_MS).await, store.streams().await.unwrap()), (None, vec![]));
+    let (_, again) = add(&store, "stage").await;
+    assert_eq!(
+        (opens(&store, &key, NOW_MS).await, opens(&store, &again, NOW_MS).await.as_deref()),
+        (None, Some("stage"))
+    );
+    let acts: Vec<String> = store.audit(0, 100).await.unwrap().into_iter().map(|row| row.act).collect();
+    assert_eq!(acts, ["stream.add", "stream.stop", "stream.remove", "stream.add"]);
+}
+
+async fn epochs_count_up_over_restarts(bed: Bed) {
+    for expected in 1..=3 {
+        let store = bed.open().await;
+        assert_eq!(store.is_new().await.unwrap(), expected == 1);
+        assert_eq!(store.next_epoch(NOW_MS).await.unwrap(), expected);
+        store.close().await;
+    }
+}
+
+async fn sequence_numbers_never_go_back(bed: Bed) {
+    let store = bed.open().await;
+    let (stream, _) = add(&store, "stage").await;
+    assert_eq!(store.open_session(&stream.id, "s1", NOW_MS).await.unwrap(), 0);
+    store.advance_msn(&stream.id, 7, NOW_MS + 1).await.unwrap();
+    store.advance_msn(&stream.id, 3, NOW_MS + 2).await.unwrap();
+    store.close().await;
+
+    let store = bed.open().await;
+    let found = store.stream("stage").await.unwrap().unwrap();
+    let session = found.session.unwrap();
+    assert_eq!((found.next_msn, session.id.as_str(), session.seen_ms), (7, "s1", NOW_MS + 2));
+    store.close_session(&stream.id).await.unwrap();
+    assert_eq!(store.stream("stage").await.unwrap().unwrap().session, None);
+    assert_eq!(store.open_session(&stream.id, "s2", NOW_MS).await.unwrap(), 7);
+    assert!(store.open_session("nobody", "s3", NOW_MS).await.is_err());
+}
+
+async fn the_keyframe_interval_is_remembered_per_key(bed: Bed) {
+    let store = bed.open().await;
+    let (stream, first) = add(&store, "stage").await;
+    let second = rotate(&store, "stage", Previous::Keep).await;
+    store.remember_keyframe_interval(&stream.keys[0].id, 8_333).await.unwrap();
+    let interval = async |key| store.verify_key(None, key, NOW_MS).await.unwrap().unwrap().keyframe_interval;
+    assert_eq!((interval(&first).await, interval(&second).await), (Some(Duration::from_millis(8_333)), None));
+}
+
+async fn three_changes(bed: &Bed) -> Store {
+    let store = bed.open().await;
+    add(&store, "stage").await;
+    rotate(&store, "stage", Previous::Keep).await;
+    store.perform(&Actor::Api("192.0.2.1".into()), &Act::RemoveStream { name: "stage".into() }, NOW_MS).await.unwrap();
+    let check = store.check_audit().await.unwrap();
+    assert_eq!((check.rows, check.broken_at), (3, None));
+    store
+}
+
+async fn the_audit_chain_shows_a_changed_row(bed: Bed) {
+    let store = three_changes(&bed).await;
+    bed.tamper("update audit set actor = 'somebody' where seq = 2").await;
+    assert_eq!(store.check_audit().await.unwrap().broken_at, Some(2));
+}
+
+async fn the_audit_chain_shows_a_missing_end(bed: Bed) {
+    let store = three_changes(&bed).await;
+    bed.tamper("delete from audit where seq = 3").await;
+    assert_eq!(store.check_audit().await.unwrap().broken_at, Some(3));
+}
+
+async fn changes_of_another_process_show_within_a_second(bed: Bed) {
+    let (server, command_line) = (bed.open().await, bed.open().await);
+    let stop = CancellationToken::new();
+    let following = tokio::spawn({
+        let (server, stop) = (server.clone(), stop.clone());
+        async move { server.follow(stop).await }
+    });
+    let mut changes = server.changes();
+    changes.borrow_and_update();
+    add(&command_line, "stage").await;
+    tokio::time::timeout(Duration::from_secs(1), changes.changed()).await.expect("seen within a second").unwrap();
+    assert_eq!(*changes.borrow_and_update(), 1);
+    add(&server, "alley").await;
+    assert_eq!(*changes.borrow_and_update(), 2, "its own change is known at once");
+    stop.cancel();
+    following.await.unwrap();
+}
+
+async fn changes_from_many_hands_make_one_chain(bed: Bed) {
+    let mut hands = tokio::task::JoinSet::new();
+    for hand in 0..4 {
+        let store = bed.open().await;
+        hands.spawn(async move {
+            for n in 0..5 {
+                add(&store, &format!("s{hand}-{n}")).await;
+            }
+        });
+    }
+    while let Some(done) = hands.join_next().await {
+        done.unwrap();
+    }
+    let check = bed.open().await.check_audit().await.unwrap();
+    assert_eq!((check.rows, check.broken_at), (20, None));
+}
+
+async fn two_first_starts_at_once_both_succeed(bed: Bed) {
+    let (a, b, c) = tokio::join!(Store::open(&bed.location), Store::open(&bed.location), Store::open(&bed.location));
+    add(&a.unwrap(), "stage").await;
+    assert_eq!(b.unwrap().streams().await.unwrap().len(), 1);
+    assert_eq!(c.unwrap().next_epoch(NOW_MS).await.unwrap(), 1);
+}
+
+async fn known_keys_work_while_the_database_is_away(bed: Bed) {
+    let (_, key) = add(&bed.open().await, "stage").await;
+    let server = bed.open().await;
+    server.close().await;
+    assert_eq!(opens(&server, &key, NOW_MS).await.as_deref(), Some("stage"));
+    let stranger = store::StreamKey::generate().unwrap();
+    assert_eq!(server.verify_key(None, stranger.reveal(), NOW_MS).await.unwrap_err().fault(), Fault::Database);
+}
+
+async fn a_newer_database_is_refused(bed: Bed) {
+    bed.open().await.close().await;
+    bed.tamper("update _sqlx_migrations set version = 9999 where version = 1").await;
+    let refused = Store::open(&bed.location).await.err().expect("a newer database is not opened");
+    assert!(matches!(refused, Error::TooNew { .. }), "{refused}");
+}
+
+/// The two questions a publisher's admission asks, while another process holds the only write lock SQLite has.
+#[tokio::test]
+async fn keys_are_checked_while_another_process_writes() {
+    use sqlx::ConnectOptions as _;
+    let bed = Bed::sqlite();
+    let store = bed.open().await;
+    let (_, key) = add(&store, "stage").await;
+    let store::Location::Sqlite(path) = &bed.location else { unreachable!("the bed is SQLite") };
+    let mut other = sqlx::sqlite::SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+    sqlx::query("begin immediate").execute(&mut other).await.unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(opens(&store, &key, NOW_MS).await.as_deref(), Some("stage"));
+    assert!(began.elapsed() < Duration::from_secs(1), "took {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_named() {
+    let location = store::Location::in_dir(std::path::Path::new("/nonexistent/weir"));
+    let refused = Store::open(&location).await.err().expect("no folder, no database").to_string();
+    assert!(refused.contains("/nonexistent/weir/weir.db"), "{refused}");
+}

@@ -1,0 +1,175 @@
+/**
+ * hls.js behind the `Engine` face. The only file that knows hls.js: everything it says is translated here into facts
+ * of our own, and none of its types leave.
+ *
+ * It must not add delay: playback starts at the hold-back the playlist asks for and stays there.
+ */
+import Hls, { AbrController, ErrorDetails, ErrorTypes, Events, type ErrorData, type HlsConfig } from 'hls.js';
+import { rungLabels, type Engine, type Report, type Rung } from './engine.ts';
+import { Shelf } from './shelf.ts';
+
+export function supported(): boolean {
+  return Hls.isSupported();
+}
+
+/** What the last visit in this tab learned about the network, so that the next one starts on the right rung. */
+const RATE_KEY = 'weir:rate_bps';
+/** First guess without any knowledge: enough for 720p at 2.8 Mb/s with sound. */
+const RATE_GUESS_BPS = 4_000_000;
+const RATE_MIN_BPS = 400_000;
+const RATE_MAX_BPS = 50_000_000;
+
+function config(rate_bps: number): Partial<HlsConfig> {
+  const retry = { maxNumRetry: 3, retryDelayMs: 200, maxRetryDelayMs: 2_000, backoff: 'exponential' as const };
+  return {
+    // Nothing is transmuxed (parts are CMAF), so a worker would only add a copy, and a blob: script.
+    enableWorker: false,
+    lowLatencyMode: true,
+    // Media Source is told the stream has no end; without this `duration` grows and live state is guessed.
+    liveDurationInfinity: true,
+    // `pace.ts` keeps the delay.
+    maxLiveSyncPlaybackRate: 1,
+    // One stall must not cost a second of delay for the rest of the show.
+    liveSyncOnStallIncrease: 0.25,
+    // The playlist offers about 30 s; keeping those played makes going back instant and bounds memory.
+    backBufferLength: 30,
+    maxBufferLength: 12,
+    maxMaxBufferLength: 30,
+    // Start at once on the rung the network is believed to carry, no test download of the lowest first.
+    startFragPrefetch: true,
+    testBandwidth: false,
+    abrEwmaDefaultEstimate: rate_bps,
+    abrEwmaDefaultEstimateMax: RATE_MAX_BPS,
+    // Parts are small, so single readings are noisy: up only with room to spare, down within a segment.
+    abrBandWidthFactor: 0.9,
+    abrBandWidthUpFactor: 0.65,
+    maxStarvationDelay: 2,
+    maxLoadingDelay: 2,
+    // What fails for a moment is asked again soon; what fails for longer is the playback machine's business.
+    manifestLoadPolicy: { default: { maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 15_000, timeoutRetry: null, errorRetry: null } },
+    // A blocking reload may be held for 8 s.
+    playlistLoadPolicy: { default: { maxTimeToFirstByteMs: 12_000, maxLoadTimeMs: 15_000, timeoutRetry: retry, errorRetry: retry } },
+    fragLoadPolicy: { default: { maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 20_000, timeoutRetry: retry, errorRetry: retry } },
+  };
+}
+
+/** With less than this ahead a lower rung is taken in the middle of a segment: a frozen picture beats a stall. */
+const EMERGENCY_S = 0.3;
+
+/**
+ * hls.js may change the rung between any two parts, but only the first part of a segment can be decoded on its own: a
+ * change inside a segment replaces the frames after it and freezes the picture for up to a second (measured with
+ * hls.js 1.7.4 and parts of 0.4 s). So a segment is finished in the rung it was begun in.
+ */
+function midSegment(hls: Hls): boolean {
+  const details = hls.levels[hls.loadLevel]?.details;
+  const parts = details?.live ? details.partList : null;
+  if (!details || !parts) return false;
+  const last = parts.findLastIndex((part) => part.loaded);
+  const part = parts[last];
+  // Nothing loaded by parts of late: whole segments are, and after each a change is free.
+  if (!part || part.end < (hls.mainForwardBufferInfo?.end ?? 0) - 0.1) return false;
+  const next = parts[last + 1];
+  return next ? next.fragment.sn === part.fragment.sn : details.fragmentHint?.sn === part.fragment.sn;
+}
+
+export function openHls(video: HTMLVideoElement, url: string, report: Report): Engine {
+  let held: number | null = null;
+  class AtSegments extends AbrController {
+    override get nextAutoLevel(): number {
+      const wanted = held ?? super.nextAutoLevel;
+      // Gone once the engine is dropped; its last timers may still ask.
+      const hls = this.hls as Hls | null;
+      if (!hls || hls.loadLevel < 0 || wanted === hls.loadLevel || !midSegment(hls)) return wanted;
+      const now = hls.loadLevel;
+      const ahead = hls.mainForwardBufferInfo?.len ?? 0;
+      return held === null && wanted < now && ahead < EMERGENCY_S ? wanted : now;
+    }
+
+    override set nextAutoLevel(level: number) {
+      super.nextAutoLevel = level;
+    }
+  }
+  const hls = new Hls({ ...config(rememberedRate()), abrController: AtSegments });
+  let rungs: readonly Rung[] = [];
+
+  hls.on(Events.MANIFEST_PARSED, () => {
+    const labels = rungLabels(hls.levels.map((level) => ({
+      width: level.width, height: level.height, frameRate: level.frameRate, bitrate_bps: level.maxBitrate,
+    })));
+    rungs = hls.levels
+      .map((level, id) => ({ id, label: labels[id] ?? '', bitrate_bps: level.maxBitrate }))
+      .sort((a, b) => b.bitrate_bps - a.bitrate_bps);
+    report({ type: 'ladder', rungs });
+  });
+  hls.on(Events.LEVEL_SWITCHING, (_, { level }) => {
+    // Arrived on the rung the viewer holds: from here on nothing may leave it.
+    if (level === held) hls.loadLevel = level;
+  });
+  hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
+    if (!details.live) report({ type: 'closing' });
+  });
+  const shelf = new Shelf();
+  hls.on(Events.FRAG_BUFFERED, (_, { frag, part }) => {
+    remember(hls.bandwidthEstimate);
+    if (frag.type === 'main') shelf.put((part ?? frag).start, frag.level);
+  });
+  hls.on(Events.ERROR, (_, error) => {
+    const fact = translate(error);
+    if (fact) report(fact);
+  });
+  hls.attachMedia(video);
+  hls.loadSource(url);
+
+  return {
+    resume: () => hls.startLoad(-1),
+    recover: () => hls.recoverMediaError(),
+    goLive() {
+      const at = hls.liveSyncPosition;
+      if (at !== null && Number.isFinite(at)) video.currentTime = at;
+    },
+    choose(id) {
+      // What is buffered is played, and the change comes with the next segment.
+      held = id;
+      hls.loadLevel = id === hls.loadLevel ? id : -1;
+    },
+    showing: () => shelf.at(video.currentTime),
+    behindEdge: () => (hls.latency > 0 ? hls.latency : null),
+    target: () => hls.targetLatency,
+    pictureTime: () => hls.playingDate?.getTime() ?? null,
+    destroy: () => hls.destroy(),
+  };
+}
+
+function translate(error: ErrorData): Parameters<Report>[0] | null {
+  if (!error.fatal) return null;
+  switch (error.details) {
+    case ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR:
+    case ErrorDetails.BUFFER_ADD_CODEC_ERROR:
+    case ErrorDetails.BUFFER_INCOMPATIBLE_CODECS_ERROR:
+      return { type: 'unsupported', reason: 'It has no decoder for this video or sound. Another browser may have one.' };
+  }
+  // hls.js writes 0 for an answer that never came.
+  const status = error.response?.code ?? 0;
+  if (status === 404 || status === 410) return { type: 'gone' };
+  return { type: error.type === ErrorTypes.MEDIA_ERROR ? 'broken' : 'lost' };
+}
+
+function rememberedRate(): number {
+  try {
+    const known = Number(sessionStorage.getItem(RATE_KEY));
+    if (known > 0) return Math.min(Math.max(known, RATE_MIN_BPS), RATE_MAX_BPS);
+  } catch {
+    // Storage is closed to embedded pages in some browsers; the guess below does.
+  }
+  return RATE_GUESS_BPS;
+}
+
+function remember(rate_bps: number): void {
+  if (!Number.isFinite(rate_bps)) return;
+  try {
+    sessionStorage.setItem(RATE_KEY, String(Math.round(rate_bps)));
+  } catch {
+    // See rememberedRate.
+  }
+}

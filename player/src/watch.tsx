@@ -1,0 +1,86 @@
+/** `/watch/NAME`: the player, what is playing, and the addresses to take elsewhere. */
+import './style.css';
+import { useSignal } from '@preact/signals';
+import { render } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { goingOn } from './clock.ts';
+import { Copy } from './copy.tsx';
+import { Frame } from './frame.tsx';
+import { KEYS } from './keys.ts';
+import { nameInPath } from './name.ts';
+import type { Phase } from './playback.ts';
+import { Screen } from './screen.tsx';
+import { Viewer } from './viewer.ts';
+
+function Watch({ viewer }: { viewer: Viewer }) {
+  const title = viewer.stream.value?.title ?? viewer.name;
+  const phase = viewer.playback.value.phase.kind;
+  useEffect(() => {
+    document.title = `${title} · Weir`;
+  }, [title]);
+  return (
+    <Frame>
+      <div class="watch">
+        <Screen viewer={viewer} />
+        <div class="about">
+          <div>
+            <h1>{title}</h1>
+            <p class="facts">
+              <Badge phase={phase} />
+              {phase === 'playing' && <Since viewer={viewer} />}
+              {title !== viewer.name && <span>{viewer.name}</span>}
+            </p>
+          </div>
+        </div>
+        <Elsewhere name={viewer.name} />
+      </div>
+    </Frame>
+  );
+}
+
+function Badge({ phase }: { phase: Phase['kind'] }) {
+  if (phase === 'playing') return <span class="badge">Live</span>;
+  const said = { opening: 'Connecting', reconnecting: 'Connecting', waiting: 'Off air', away: 'Away', ended: 'Ended', unsupported: 'Cannot play' };
+  return <span class="badge off">{said[phase]}</span>;
+}
+
+function Since({ viewer }: { viewer: Viewer }) {
+  const now = useSignal(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => (now.value = Date.now()), 15_000);
+    return () => clearInterval(timer);
+  }, []);
+  const since = viewer.stream.value?.sinceMs;
+  return since == null ? null : <span>{goingOn(now.value - since)}</span>;
+}
+
+function Elsewhere({ name }: { name: string }) {
+  const here = location.origin;
+  return (
+    <div class="elsewhere">
+      <details>
+        <summary>Share and embed</summary>
+        <Copy label="This page" text={`${here}/watch/${name}`} />
+        <Copy label="HLS, for any player" text={`${here}/live/${name}/index.m3u8`} />
+        <Copy
+          label="Embed"
+          text={`<iframe src="${here}/embed/${name}" width="640" height="360" allow="autoplay; fullscreen; picture-in-picture" style="border:0"></iframe>`}
+        />
+      </details>
+      <details class="keyboard">
+        <summary>Keyboard</summary>
+        <dl class="keys">
+          {KEYS.map(([keys, does]) => (
+            <div key={keys}>
+              <dt>{keys}</dt>
+              <dd>{does}</dd>
+            </div>
+          ))}
+        </dl>
+      </details>
+    </div>
+  );
+}
+
+const root = document.getElementById('app');
+if (root) render(<Watch viewer={new Viewer(nameInPath(location.pathname))} />, root);

@@ -1,0 +1,22 @@
+import { defineConfig } from 'vite';
+import { leanHls } from './build/lean-hls.ts';
+import { measure } from './build/measure.ts';
+import { strictChrome } from './build/strict-chrome.ts';
+
+export default defineConfig({
+  plugins: [leanHls(), strictChrome(), measure()],
+  build: {
+    // Safari 16.4, Chrome 94, Firefox 101: the first with every web API the page uses (constructed style sheets).
+    target: ['es2022', 'safari16.4'],
+    // Inlined assets would be data: URLs, which the page's content policy allows for pictures only.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+    rolldownOptions: { input: ['index.html', 'watch.html', 'embed.html', '404.html'] },
+  },
+  // `npm run dev` shows the pages of a server that runs beside it.
+  server: {
+    host: '127.0.0.1',
+    proxy: { '/api': 'http://127.0.0.1:8080', '/live': 'http://127.0.0.1:8080' },
+  },
+});

@@ -1,0 +1,145 @@
+//! The operator's API and the two public questions, under `/api/v1`.
+//!
+//! Changes need the bearer token from the data directory's `api-token`; each goes through [`store::Store::perform`], as
+//! the command line's do. Who is live may be asked by anyone, from any page. Errors are JSON, `{code, message}`: a word
+//! for programs and a sentence for people. The OpenAPI description is at `/api/v1/openapi.json`.
+
+mod error;
+mod gate;
+mod live;
+mod shapes;
+mod streams;
+
+pub use live::{LiveState, LiveStream, LiveView};
+pub use shapes::IngestAddresses;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderValue;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use error::ApiError;
+use gate::Gate;
+use live::Titles;
+use std::path::PathBuf;
+use std::sync::Arc;
+use store::{ApiToken, Store};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// A title, a ladder and a name fit many times over.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// What every handler finds.
+pub struct Api {
+    store: Store,
+    live: Arc<dyn LiveView>,
+    token: ApiToken,
+    data_dir: Option<PathBuf>,
+    ingest: IngestAddresses,
+    titles: Titles,
+}
+
+impl Api {
+    /// An API over these streams and what is live; `token` may change things.
+    pub fn new(store: Store, live: Arc<dyn LiveView>, token: ApiToken) -> Self {
+        let titles = Titles::new(&store);
+        Self { store, live, token, data_dir: None, ingest: IngestAddresses::default(), titles }
+    }
+
+    /// Where `first-key` lies, to be removed when its key is rotated.
+    pub fn with_data_dir(self, data_dir: PathBuf) -> Self {
+        Self { data_dir: Some(data_dir), ..self }
+    }
+
+    /// Where encoders push to, shown on the home page.
+    pub fn with_ingest(self, ingest: IngestAddresses) -> Self {
+        Self { ingest, ..self }
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Weir", description = "Streams and keys of a Weir server, and what is live on it."),
+    modifiers(&Bearer),
+    tags((name = "live", description = "Public: what is live"), (name = "streams", description = "With the token: streams and their keys"))
+)]
+struct Description;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("the token in the data directory's api-token"))
+            .build();
+        openapi
+            .components
+            .get_or_insert_with(Default::default)
+            .add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Everything under `/api/v1`, to be merged into the server's router.
+pub fn router(api: Api) -> Router {
+    let gate = Arc::new(Gate::new(api.token.clone()));
+    let api = Arc::new(api);
+    let (guarded, mut openapi) = guarded().split_for_parts();
+    let (public, public_openapi) = public().split_for_parts();
+    openapi.merge(public_openapi);
+    let description = Json(openapi);
+    let guarded =
+        guarded.route_layer(middleware::from_fn_with_state(gate, gate::check)).layer(middleware::map_response(private));
+    let described = Router::new().route("/api/v1/openapi.json", get(move || async move { description.clone() }));
+    Router::new()
+        .merge(guarded)
+        .merge(public.layer(middleware::map_response(open)))
+        .merge(described)
+        .route("/api/v1/{*rest}", axum::routing::any(nothing_here))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(api)
+}
+
+fn guarded() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(streams::list, streams::add))
+        .routes(routes!(streams::show, streams::set, streams::remove))
+        .routes(routes!(streams::rotate_key))
+        .routes(routes!(streams::revoke_key))
+        .routes(routes!(streams::stop))
+        .routes(routes!(streams::audit))
+}
+
+fn public() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new().routes(routes!(live::list)).routes(routes!(live::show))
+}
+
+/// Answers to the operator are nobody else's.
+async fn private(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Anyone's page may read who is live; a cache in front may share an answer for a second.
+async fn open(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
+    response
+}
+
+async fn nothing_here() -> ApiError {
+    ApiError::not_found("no_such_route", "There is nothing at this address; see /api/v1/openapi.json.".into())
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::wrong_method()
+}
+
+#[cfg(test)]
+mod tests;

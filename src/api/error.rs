@@ -1,0 +1,122 @@
+use super::shapes::Problem;
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use store::{Error, Fault};
+
+/// An answer that is no: a status, a word and a sentence.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    retry_after_s: Option<u64>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, message: String) -> Self {
+        Self { status, code, message, retry_after_s: None }
+    }
+
+    pub fn not_found(code: &'static str, message: String) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    pub fn wrong_method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "This address does not take that method.".into())
+    }
+
+    pub fn bad_request(code: &'static str, message: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    pub fn unauthorized() -> Self {
+        let message = "Send the token from the data directory's api-token file as Authorization: Bearer TOKEN.";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message.into())
+    }
+
+    pub fn too_many(retry_after_s: u64) -> Self {
+        let message = "Too many wrong tokens came from this address; wait and send the right one.";
+        Self {
+            retry_after_s: Some(retry_after_s),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message.into())
+        }
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        let (status, code) = match &error {
+            Error::NoSuchStream { .. } => (StatusCode::NOT_FOUND, "no_such_stream"),
+            Error::NoSuchKey { .. } => (StatusCode::NOT_FOUND, "no_such_key"),
+            Error::StreamExists { .. } => (StatusCode::CONFLICT, "stream_exists"),
+            Error::BadName { .. } => (StatusCode::BAD_REQUEST, "bad_name"),
+            Error::BadSetting { .. } => (StatusCode::BAD_REQUEST, "bad_setting"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "database_away"),
+        };
+        if error.fault() != Fault::Caller {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "a request to the API could not be answered");
+        }
+        Self::new(status, code, sentence(&error.to_string()))
+    }
+}
+
+/// Error texts are clauses; answers are sentences.
+fn sentence(clause: &str) -> String {
+    let mut characters = clause.chars();
+    let first = characters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", characters.as_str())
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let problem = Problem { code: self.code.to_owned(), message: self.message };
+        let mut response = (self.status, Json(problem)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// axum's `Json`, refusing in our own shape.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        Ok(Self(Json::from_request(request, state).await?.0))
+    }
+}
+
+/// axum's `Query`, refusing in our own shape.
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Ok(Self(axum::extract::Query::from_request_parts(parts, state).await?.0))
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), "bad_body", sentence(&rejection.body_text()))
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), "bad_query", sentence(&rejection.body_text()))
+    }
+}

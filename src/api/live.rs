@@ -1,0 +1,128 @@
+//! The public questions: what is live, and whether one stream is.
+
+use super::Api;
+use super::error::ApiError;
+use super::shapes::{LiveList, LiveShape, Problem};
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::{Store, now_ms};
+use tokio::sync::watch;
+use utoipa::ToSchema;
+
+/// What the API asks of the live side. Answers come from memory and block on nothing.
+pub trait LiveView: Send + Sync + 'static {
+    /// Every stream that is live, by name.
+    fn streams(&self) -> Vec<LiveStream>;
+
+    /// One of them.
+    fn stream(&self, name: &str) -> Option<LiveStream> {
+        self.streams().into_iter().find(|s| s.name == name)
+    }
+
+    /// Sends the stream's publisher away; false when there is none.
+    fn stop(&self, name: &str) -> bool;
+}
+
+/// A stream that is live.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveStream {
+    /// Public name.
+    pub name: String,
+    /// What a viewer can expect.
+    pub state: LiveState,
+    /// When its first media came, milliseconds since 1970.
+    pub since_ms: i64,
+    /// The session's name, as in its playlists' URLs.
+    pub session: String,
+    /// Source picture in luma samples; `None` without video.
+    pub width: Option<u32>,
+    /// See `width`.
+    pub height: Option<u32>,
+    /// Frames per second of the source.
+    pub fps: Option<f64>,
+    /// Whether captions are declared.
+    pub captions: bool,
+    /// Players counted, when they are.
+    pub viewers: Option<u64>,
+    /// Whether `/live/NAME/thumb.jpg` has a picture.
+    pub thumb: bool,
+}
+
+/// What a viewer can expect of a stream that is listed. Pages read it, so that another state can be added later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LiveState {
+    /// Pictures come.
+    Live,
+}
+
+/// Streams' titles, read anew when the store changed: the public questions come too often to ask the database each time.
+pub struct Titles {
+    changes: watch::Receiver<u64>,
+    /// Held for a clone of the `Arc`, never across an await.
+    read: Mutex<Option<Read>>,
+}
+
+/// Titles by name, and the revision they were read at.
+#[derive(Clone)]
+struct Read {
+    at: u64,
+    titles: Arc<HashMap<String, String>>,
+}
+
+impl Titles {
+    pub fn new(store: &Store) -> Self {
+        Self { changes: store.changes(), read: Mutex::default() }
+    }
+
+    /// Titles by name. When the database does not answer, as they last were.
+    async fn get(&self, store: &Store) -> Arc<HashMap<String, String>> {
+        let revision = *self.changes.borrow();
+        let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stale = match known {
+            Some(read) if read.at == revision => return read.titles,
+            Some(read) => read.titles,
+            None => Arc::default(),
+        };
+        let Ok(streams) = store.streams().await else { return stale };
+        let titles: Arc<HashMap<_, _>> = Arc::new(streams.into_iter().map(|s| (s.name, s.settings.title)).collect());
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Read { at: revision, titles: Arc::clone(&titles) });
+        titles
+    }
+}
+
+/// What is live
+#[utoipa::path(get, path = "/api/v1/live", tag = "live", responses((status = 200, body = LiveList)))]
+pub async fn list(State(api): State<Arc<Api>>) -> Json<LiveList> {
+    let titles = api.titles.get(&api.store).await;
+    let now_ms = now_ms();
+    let title = |name: &str| titles.get(name).map_or("", String::as_str).to_owned();
+    let streams = api
+        .live
+        .streams()
+        .into_iter()
+        .map(|s| {
+            let title = title(&s.name);
+            LiveShape::new(s, &title, now_ms)
+        })
+        .collect();
+    Json(LiveList { streams, ingest: api.ingest.clone(), now_ms })
+}
+
+/// Whether a stream is live
+///
+/// A stream that is not live and one that does not exist get the same answer.
+#[utoipa::path(get, path = "/api/v1/live/{name}", tag = "live",
+    params(("name" = String, Path, description = "Public name")),
+    responses((status = 200, body = LiveShape), (status = 404, body = Problem)))]
+pub async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Json<LiveShape>, ApiError> {
+    let Some(live) = api.live.stream(&name) else {
+        return Err(ApiError::not_found("not_live", "No stream of this name is live now.".into()));
+    };
+    let titles = api.titles.get(&api.store).await;
+    Ok(Json(LiveShape::new(live, titles.get(&name).map_or("", String::as_str), now_ms())))
+}

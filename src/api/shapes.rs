@@ -1,0 +1,243 @@
+//! What goes over the wire; the core types keep their own shape.
+
+use super::live::{LiveState, LiveStream};
+use serde::{Deserialize, Serialize};
+use store::{AuditRow, KeyInfo, Stream};
+use utoipa::{IntoParams, ToSchema};
+
+/// Why a request was refused.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// A word for programs.
+    #[schema(example = "no_such_stream")]
+    pub code: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// A key without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyShape {
+    /// Public id, the 8 characters after `wk_`.
+    pub id: String,
+    /// Milliseconds since 1970.
+    pub created_ms: i64,
+    /// When it stops by itself, milliseconds since 1970; null: never.
+    pub expires_ms: Option<i64>,
+}
+
+/// A stream as the operator sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StreamShape {
+    /// Public name, part of every URL.
+    pub name: String,
+    /// Shown on the watch page.
+    pub title: String,
+    /// Wanted rungs such as `720p:2800k,480p:1200k`, or `none`; null: the server's default.
+    pub ladder: Option<String>,
+    /// Whether the source is repackaged without encoding when it can be.
+    pub passthrough: bool,
+    /// Milliseconds since 1970.
+    pub created_ms: i64,
+    /// Keys that were not revoked, oldest first.
+    pub keys: Vec<KeyShape>,
+    /// What is on now, null when nothing is.
+    pub live: Option<LiveShape>,
+    /// The new key, only in the answer to its making.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// All streams.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StreamList {
+    /// By name.
+    pub streams: Vec<StreamShape>,
+}
+
+/// A stream to add.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewStream {
+    /// 1 to 63 of `a-z`, `0-9`, `-`, `_`, beginning with a letter or digit.
+    pub name: String,
+    /// At most 200 characters.
+    #[serde(default)]
+    pub title: String,
+    /// See [`StreamShape::ladder`].
+    #[serde(default)]
+    pub ladder: Option<String>,
+    /// True when left out.
+    #[serde(default)]
+    pub passthrough: Option<bool>,
+}
+
+/// Settings to change; what is left out stays.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StreamChange {
+    /// At most 200 characters.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// Rungs, `none`, or `default` for the server's.
+    #[serde(default)]
+    pub ladder: Option<String>,
+    /// Whether the source may be repackaged without encoding.
+    #[serde(default)]
+    pub passthrough: Option<bool>,
+}
+
+/// How to rotate; an empty object keeps the key before until the next rotation.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// Seconds the newest key before still works; 0 stops it, and an encoder that uses it, at once.
+    #[serde(default)]
+    pub overlap_s: Option<u32>,
+}
+
+/// Whether a publisher was sent away.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Stopped {
+    /// False when none was connected.
+    pub stopped: bool,
+}
+
+/// Which audit rows.
+#[derive(Debug, Deserialize, IntoParams)]
+pub struct AuditQuery {
+    /// Rows with numbers above this.
+    #[serde(default)]
+    pub after: i64,
+    /// At most this many, 1 to 1000; 100 when left out.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// Changes that were made.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditList {
+    /// Oldest first.
+    pub rows: Vec<AuditShape>,
+}
+
+/// One change that was made.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditShape {
+    /// Its number, from 1.
+    pub seq: i64,
+    /// Milliseconds since 1970.
+    pub at_ms: i64,
+    /// `cli`, `api ADDRESS` or `server`.
+    pub actor: String,
+    /// Such as `stream.add`.
+    pub act: String,
+    /// The stream's name.
+    pub target: String,
+    /// Ids and values.
+    #[schema(value_type = Object)]
+    pub detail: serde_json::Value,
+}
+
+/// A stream that is live, as anyone may see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LiveShape {
+    /// Public name.
+    pub name: String,
+    /// Shown to viewers; empty when the streamer gave none.
+    pub title: String,
+    /// Whether pictures come now.
+    pub state: LiveState,
+    /// When this session began, milliseconds since 1970.
+    pub since_ms: i64,
+    /// This run of the stream; another one has other playlists.
+    pub session: String,
+    /// Source picture in pixels, null without video.
+    pub width: Option<u32>,
+    /// See `width`.
+    pub height: Option<u32>,
+    /// Frames per second of the source.
+    pub fps: Option<f64>,
+    /// Whether there are captions in the picture.
+    pub captions: bool,
+    /// Players that asked for a playlist lately, null when it is not counted.
+    pub viewers: Option<u64>,
+    /// Path of the newest picture, null when none is made.
+    pub thumb: Option<String>,
+    /// Path of the playlist.
+    pub hls: String,
+    /// Path of the watch page.
+    pub watch: String,
+    /// The server's clock at this answer, milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// Everything that is live.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LiveList {
+    /// By name.
+    pub streams: Vec<LiveShape>,
+    /// Where encoders push to.
+    pub ingest: IngestAddresses,
+    /// The server's clock at this answer, milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// Where encoders push to: what goes into OBS's field "Server".
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct IngestAddresses {
+    /// `rtmp://HOST/live`, null when it is off.
+    pub rtmp: Option<String>,
+    /// `rtmps://HOST:1936/live`, null when it is off.
+    pub rtmps: Option<String>,
+}
+
+impl LiveShape {
+    pub fn new(live: LiveStream, title: &str, now_ms: i64) -> Self {
+        Self {
+            title: title.to_owned(),
+            state: live.state,
+            since_ms: live.since_ms,
+            session: live.session,
+            width: live.width,
+            height: live.height,
+            fps: live.fps,
+            captions: live.captions,
+            viewers: live.viewers,
+            thumb: live.thumb.then(|| format!("/live/{}/thumb.jpg", live.name)),
+            hls: format!("/live/{}/index.m3u8", live.name),
+            watch: format!("/watch/{}", live.name),
+            now_ms,
+            name: live.name,
+        }
+    }
+}
+
+impl StreamShape {
+    pub fn new(stream: Stream, live: Option<LiveStream>, key: Option<String>, now_ms: i64) -> Self {
+        let live = live.map(|live| LiveShape::new(live, &stream.settings.title, now_ms));
+        Self {
+            name: stream.name,
+            title: stream.settings.title,
+            ladder: stream.settings.ladder,
+            passthrough: stream.settings.passthrough,
+            created_ms: stream.created_ms,
+            keys: stream.keys.into_iter().map(KeyShape::from).collect(),
+            live,
+            key,
+        }
+    }
+}
+
+impl From<KeyInfo> for KeyShape {
+    fn from(key: KeyInfo) -> Self {
+        Self { id: key.id, created_ms: key.created_ms, expires_ms: key.expires_ms }
+    }
+}
+
+impl From<AuditRow> for AuditShape {
+    fn from(row: AuditRow) -> Self {
+        let detail = serde_json::from_str(&row.detail).unwrap_or(serde_json::Value::Null);
+        Self { seq: row.seq, at_ms: row.at_ms, actor: row.actor, act: row.act, target: row.target, detail }
+    }
+}

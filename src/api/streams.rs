@@ -1,0 +1,181 @@
+//! The operator's routes: streams and keys. Every change is one act through the store's one door.
+
+use super::Api;
+use super::error::{ApiError, Body, Query};
+use super::gate::client;
+use super::shapes::{
+    AuditList, AuditQuery, AuditShape, NewStream, Problem, Rotation, Stopped, StreamChange, StreamList, StreamShape,
+};
+use crate::config::ladder_text;
+use crate::first_start;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{Extensions, StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Act, Actor, Error, Outcome, Previous, StreamPatch, StreamSettings, now_ms};
+
+/// Rows when the asker names no number.
+const AUDIT_ROWS: u32 = 100;
+
+impl Api {
+    async fn perform(&self, from: &Extensions, act: Act) -> Result<Outcome, ApiError> {
+        let outcome = self.store.perform(&Actor::Api(client(from).to_string()), &act, now_ms()).await?;
+        if let Some(data_dir) = &self.data_dir
+            && let Err(error) = first_start::forget_rotated_key(data_dir, &self.store).await
+        {
+            tracing::warn!(error = format!("{error:#}"), "the first key's file stays though the key was rotated");
+        }
+        Ok(outcome)
+    }
+
+    fn shape(&self, outcome: Outcome) -> StreamShape {
+        let live = self.live.stream(&outcome.stream.name);
+        StreamShape::new(outcome.stream, live, outcome.key.map(|key| key.reveal().to_owned()), now_ms())
+    }
+}
+
+fn ladder(text: &str) -> Result<String, ApiError> {
+    ladder_text(text)
+        .map_err(|error| ApiError::bad_request("bad_setting", format!("The ladder is not understood: {error:#}.")))
+}
+
+/// All streams
+#[utoipa::path(get, path = "/api/v1/streams", tag = "streams", security(("token" = [])),
+    responses((status = 200, body = StreamList), (status = 401, body = Problem)))]
+pub async fn list(State(api): State<Arc<Api>>) -> Result<Json<StreamList>, ApiError> {
+    let streams = api.store.streams().await?.into_iter();
+    let streams = streams
+        .map(|s| {
+            let live = api.live.stream(&s.name);
+            StreamShape::new(s, live, None, now_ms())
+        })
+        .collect();
+    Ok(Json(StreamList { streams }))
+}
+
+/// Add a stream
+///
+/// The answer holds its key, which is not shown again.
+#[utoipa::path(post, path = "/api/v1/streams", tag = "streams", security(("token" = [])), request_body = NewStream,
+    responses((status = 201, body = StreamShape), (status = 400, body = Problem), (status = 401, body = Problem), (status = 409, body = Problem)))]
+pub async fn add(
+    State(api): State<Arc<Api>>,
+    from: Extensions,
+    Body(new): Body<NewStream>,
+) -> Result<(StatusCode, Json<StreamShape>), ApiError> {
+    let ladder = new.ladder.as_deref().map(ladder).transpose()?;
+    let settings = StreamSettings { title: new.title, ladder, passthrough: new.passthrough.unwrap_or(true) };
+    let outcome = api.perform(&from, Act::AddStream { name: new.name, settings }).await?;
+    Ok((StatusCode::CREATED, Json(api.shape(outcome))))
+}
+
+/// One stream
+#[utoipa::path(get, path = "/api/v1/streams/{name}", tag = "streams", security(("token" = [])),
+    params(("name" = String, Path, description = "Public name")),
+    responses((status = 200, body = StreamShape), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Json<StreamShape>, ApiError> {
+    let stream = api.store.stream(&name).await?.ok_or(Error::NoSuchStream { name })?;
+    let live = api.live.stream(&stream.name);
+    Ok(Json(StreamShape::new(stream, live, None, now_ms())))
+}
+
+/// Change a stream's settings
+///
+/// They count from its next session on; a title at once.
+#[utoipa::path(patch, path = "/api/v1/streams/{name}", tag = "streams", security(("token" = [])), request_body = StreamChange,
+    params(("name" = String, Path, description = "Public name")),
+    responses((status = 200, body = StreamShape), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn set(
+    State(api): State<Arc<Api>>,
+    Path(name): Path<String>,
+    from: Extensions,
+    Body(change): Body<StreamChange>,
+) -> Result<Json<StreamShape>, ApiError> {
+    let ladder = match change.ladder.as_deref() {
+        None => None,
+        Some("default") => Some(None),
+        Some(text) => Some(Some(ladder(text)?)),
+    };
+    let patch = StreamPatch { title: change.title, ladder, passthrough: change.passthrough };
+    if patch.is_empty() {
+        return Err(ApiError::bad_request("nothing_to_change", "Give title, ladder or passthrough.".into()));
+    }
+    let outcome = api.perform(&from, Act::SetStream { name, patch }).await?;
+    Ok(Json(api.shape(outcome)))
+}
+
+/// Remove a stream
+///
+/// Its keys stop and its publisher is sent away.
+#[utoipa::path(delete, path = "/api/v1/streams/{name}", tag = "streams", security(("token" = [])),
+    params(("name" = String, Path, description = "Public name")),
+    responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn remove(
+    State(api): State<Arc<Api>>,
+    Path(name): Path<String>,
+    from: Extensions,
+) -> Result<StatusCode, ApiError> {
+    api.perform(&from, Act::RemoveStream { name: name.clone() }).await?;
+    api.live.stop(&name);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Make a new key
+///
+/// At most two keys work at a time: the new one, and the newest before it.
+#[utoipa::path(post, path = "/api/v1/streams/{name}/rotate-key", tag = "streams", security(("token" = [])), request_body = Rotation,
+    params(("name" = String, Path, description = "Public name")),
+    responses((status = 201, body = StreamShape), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn rotate_key(
+    State(api): State<Arc<Api>>,
+    Path(name): Path<String>,
+    from: Extensions,
+    Body(rotation): Body<Rotation>,
+) -> Result<(StatusCode, Json<StreamShape>), ApiError> {
+    let previous = match rotation.overlap_s {
+        None => Previous::Keep,
+        Some(0) => Previous::Revoke,
+        Some(seconds) => Previous::ExpireAfter(Duration::from_secs(seconds.into())),
+    };
+    let outcome = api.perform(&from, Act::RotateKey { name, previous }).await?;
+    Ok((StatusCode::CREATED, Json(api.shape(outcome))))
+}
+
+/// Let a key stop
+///
+/// A publisher that came with it is sent away.
+#[utoipa::path(delete, path = "/api/v1/streams/{name}/keys/{id}", tag = "streams", security(("token" = [])),
+    params(("name" = String, Path, description = "Public name"), ("id" = String, Path, description = "The key's public id")),
+    responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn revoke_key(
+    State(api): State<Arc<Api>>,
+    Path((name, key_id)): Path<(String, String)>,
+    from: Extensions,
+) -> Result<StatusCode, ApiError> {
+    api.perform(&from, Act::RevokeKey { name, key_id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Send a stream's publisher away
+///
+/// Its key stays good.
+#[utoipa::path(post, path = "/api/v1/streams/{name}/stop", tag = "streams", security(("token" = [])),
+    params(("name" = String, Path, description = "Public name")),
+    responses((status = 200, body = Stopped), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn stop(
+    State(api): State<Arc<Api>>,
+    Path(name): Path<String>,
+    from: Extensions,
+) -> Result<Json<Stopped>, ApiError> {
+    api.perform(&from, Act::StopStream { name: name.clone() }).await?;
+    Ok(Json(Stopped { stopped: api.live.stop(&name) }))
+}
+
+/// Changes that were made
+#[utoipa::path(get, path = "/api/v1/audit", tag = "streams", security(("token" = [])), params(AuditQuery),
+    responses((status = 200, body = AuditList), (status = 401, body = Problem)))]
+pub async fn audit(State(api): State<Arc<Api>>, Query(query): Query<AuditQuery>) -> Result<Json<AuditList>, ApiError> {
+    let rows = api.store.audit(query.after, query.limit.unwrap_or(AUDIT_ROWS)).await?;
+    Ok(Json(AuditList { rows: rows.into_iter().map(AuditShape::from).collect() }))
+}

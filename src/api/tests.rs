@@ -1,0 +1,232 @@
+//! The API as a program meets it, over the real router and a SQLite store.
+
+use super::*;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use store::Location;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+#[derive(Default)]
+struct OneLive {
+    stopped: Mutex<Vec<String>>,
+}
+
+impl LiveView for OneLive {
+    fn streams(&self) -> Vec<LiveStream> {
+        vec![LiveStream {
+            name: "show".into(),
+            state: LiveState::Live,
+            since_ms: 1_000,
+            session: "s-1".into(),
+            width: Some(1280),
+            height: Some(720),
+            fps: Some(30.0),
+            captions: false,
+            viewers: None,
+            thumb: true,
+        }]
+    }
+
+    fn stop(&self, name: &str) -> bool {
+        self.stopped.lock().unwrap().push(name.to_owned());
+        name == "show"
+    }
+}
+
+struct Bed {
+    router: Router,
+    store: Store,
+    live: Arc<OneLive>,
+    token: ApiToken,
+    _dir: TempDir,
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location::in_dir(dir.path())).await.unwrap();
+        let (live, token) = (Arc::new(OneLive::default()), ApiToken::generate().unwrap());
+        let ingest = IngestAddresses { rtmp: Some("rtmp://localhost/live".into()), rtmps: None };
+        let api = Api::new(store.clone(), Arc::clone(&live) as Arc<dyn LiveView>, token.clone());
+        let router = router(api.with_data_dir(dir.path().to_owned()).with_ingest(ingest));
+        Self { router, store, live, token, _dir: dir }
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        self.ask_as(Some(self.token.reveal()), method, path, body).await
+    }
+
+    async fn ask_as(&self, token: Option<&str>, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let body = match body {
+            Some(value) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(value.to_string())
+            }
+            None => Body::empty(),
+        };
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+}
+
+#[tokio::test]
+async fn a_stream_lives_from_its_adding_to_its_removal() {
+    let bed = Bed::new().await;
+    let (status, made) = bed
+        .ask("POST", "/api/v1/streams", Some(json!({ "name": "show", "title": "Evening", "ladder": "480p:900k" })))
+        .await;
+    assert_eq!(
+        (status, made["name"].as_str(), made["title"].as_str()),
+        (StatusCode::CREATED, Some("show"), Some("Evening"))
+    );
+    let key = made["key"].as_str().unwrap();
+    assert!(bed.store.verify_key(Some("show"), key, now()).await.unwrap().is_some());
+
+    let (_, listed) = bed.ask("GET", "/api/v1/streams", None).await;
+    assert_eq!(
+        (listed["streams"][0]["ladder"].as_str(), listed["streams"][0]["key"].as_str()),
+        (Some("480p:900k"), None)
+    );
+    assert_eq!(listed["streams"][0]["live"]["session"], "s-1");
+
+    let (status, set) = bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "ladder": "default" }))).await;
+    assert_eq!((status, &set["ladder"], set["title"].as_str()), (StatusCode::OK, &Value::Null, Some("Evening")));
+
+    let (status, rotated) = bed.ask("POST", "/api/v1/streams/show/rotate-key", Some(json!({ "overlap_s": 0 }))).await;
+    assert_eq!((status, rotated["keys"].as_array().unwrap().len()), (StatusCode::CREATED, 1));
+    assert!(bed.store.verify_key(None, key, now()).await.unwrap().is_none());
+
+    let id = rotated["keys"][0]["id"].as_str().unwrap();
+    assert_eq!(bed.ask("DELETE", &format!("/api/v1/streams/show/keys/{id}"), None).await.0, StatusCode::NO_CONTENT);
+    let (_, stopped) = bed.ask("POST", "/api/v1/streams/show/stop", None).await;
+    assert_eq!(stopped, json!({ "stopped": true }));
+    assert_eq!(bed.ask("DELETE", "/api/v1/streams/show", None).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(*bed.live.stopped.lock().unwrap(), ["show", "show"]);
+    assert_eq!(bed.ask("GET", "/api/v1/streams/show", None).await.0, StatusCode::NOT_FOUND);
+
+    let (_, audit) = bed.ask("GET", "/api/v1/audit?after=1", None).await;
+    let acts: Vec<&str> = audit["rows"].as_array().unwrap().iter().map(|row| row["act"].as_str().unwrap()).collect();
+    assert_eq!(acts, ["stream.set", "key.rotate", "key.revoke", "stream.stop", "stream.remove"]);
+    assert!(!audit.to_string().contains(&key[12..]), "the audit holds no secret");
+}
+
+fn now() -> i64 {
+    store::now_ms()
+}
+
+#[tokio::test]
+async fn nothing_is_told_or_changed_without_the_token() {
+    let bed = Bed::new().await;
+    let routes = [
+        ("GET", "/api/v1/streams"),
+        ("POST", "/api/v1/streams"),
+        ("GET", "/api/v1/streams/show"),
+        ("PATCH", "/api/v1/streams/show"),
+        ("DELETE", "/api/v1/streams/show"),
+        ("POST", "/api/v1/streams/show/rotate-key"),
+        ("DELETE", "/api/v1/streams/show/keys/abcdefgh"),
+        ("POST", "/api/v1/streams/show/stop"),
+        ("GET", "/api/v1/audit"),
+    ];
+    let wrong = ApiToken::generate().unwrap();
+    for (method, path) in routes {
+        for token in [None, Some(wrong.reveal()), Some("")] {
+            let (status, answer) = bed.ask_as(token, method, path, Some(json!({ "name": "show" }))).await;
+            assert!(
+                matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS),
+                "{method} {path}: {status}"
+            );
+            assert!(answer["code"].is_string() && answer["message"].is_string(), "{answer}");
+        }
+    }
+    assert!(bed.store.streams().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn refusals_are_json_with_a_word_and_a_sentence() {
+    let bed = Bed::new().await;
+    bed.ask("POST", "/api/v1/streams", Some(json!({ "name": "show" }))).await;
+    let cases = [
+        ("POST", "/api/v1/streams", Some(json!({ "name": "show" })), 409, "stream_exists"),
+        ("POST", "/api/v1/streams", Some(json!({ "name": "Bad Name" })), 400, "bad_name"),
+        ("POST", "/api/v1/streams", Some(json!({ "name": "x", "ladder": "tall" })), 400, "bad_setting"),
+        ("POST", "/api/v1/streams", Some(json!({ "name": "x", "titel": "y" })), 422, "bad_body"),
+        ("POST", "/api/v1/streams", None, 415, "bad_body"),
+        ("PATCH", "/api/v1/streams/show", Some(json!({})), 400, "nothing_to_change"),
+        ("DELETE", "/api/v1/streams/nobody", None, 404, "no_such_stream"),
+        ("DELETE", "/api/v1/streams/show/keys/abcdefgh", None, 404, "no_such_key"),
+        ("GET", "/api/v1/audit?after=x", None, 400, "bad_query"),
+        ("GET", "/api/v1/nowhere", None, 404, "no_such_route"),
+        ("PUT", "/api/v1/streams", Some(json!({})), 405, "wrong_method"),
+        ("GET", "/api/v1/live/nobody", None, 404, "not_live"),
+    ];
+    for (method, path, body, status, code) in cases {
+        let (answered, answer) = bed.ask(method, path, body).await;
+        assert_eq!((answered.as_u16(), answer["code"].as_str()), (status, Some(code)), "{method} {path}: {answer}");
+        assert!(answer["message"].as_str().unwrap().ends_with('.'), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused() {
+    let bed = Bed::new().await;
+    let body = json!({ "name": "show", "title": "x".repeat(BODY_BYTES_MAX) });
+    assert_eq!(bed.ask("POST", "/api/v1/streams", Some(body)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn anyone_may_ask_what_is_live_from_any_page() {
+    let bed = Bed::new().await;
+    bed.ask("POST", "/api/v1/streams", Some(json!({ "name": "show", "title": "Evening" }))).await;
+    let (status, list) = bed.ask_as(None, "GET", "/api/v1/live", None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(list["ingest"], json!({ "rtmp": "rtmp://localhost/live", "rtmps": null }));
+    let shown = &list["streams"][0];
+    assert_eq!(
+        (shown["title"].as_str(), shown["state"].as_str(), shown["thumb"].as_str()),
+        (Some("Evening"), Some("live"), Some("/live/show/thumb.jpg"))
+    );
+    bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "title": "Night" }))).await;
+    let (_, one) = bed.ask_as(None, "GET", "/api/v1/live/show", None).await;
+    assert_eq!(
+        (one["title"].as_str(), one["session"].as_str(), one["width"].as_u64()),
+        (Some("Night"), Some("s-1"), Some(1280))
+    );
+
+    let request = |path| Request::builder().uri(path).body(Body::empty()).unwrap();
+    let open = bed.router.clone().oneshot(request("/api/v1/live")).await.unwrap();
+    assert_eq!(open.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    let closed = bed.router.clone().oneshot(request("/api/v1/streams")).await.unwrap();
+    assert!(closed.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).is_none());
+    assert_eq!(closed.headers()[header::CACHE_CONTROL], "no-store");
+}
+
+#[tokio::test]
+async fn the_description_names_every_route() {
+    let bed = Bed::new().await;
+    let (status, described) = bed.ask_as(None, "GET", "/api/v1/openapi.json", None).await;
+    assert_eq!(status, StatusCode::OK);
+    let paths: Vec<&str> = described["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    for path in [
+        "/api/v1/streams",
+        "/api/v1/streams/{name}",
+        "/api/v1/streams/{name}/rotate-key",
+        "/api/v1/streams/{name}/keys/{id}",
+        "/api/v1/streams/{name}/stop",
+        "/api/v1/audit",
+        "/api/v1/live",
+        "/api/v1/live/{name}",
+    ] {
+        assert!(paths.contains(&path), "{path} is not in {paths:?}");
+    }
+    assert_eq!(described["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+}

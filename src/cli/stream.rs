@@ -1,0 +1,277 @@
+//! `weir stream …`: the same acts as the API's, on the database itself.
+
+use crate::config::{Config, ladder_text};
+use crate::{data_dir, first_start};
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use std::time::Duration;
+use store::{Act, Actor, Location, Outcome, Previous, Store, Stream, StreamPatch, StreamSettings, now_ms};
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Add a stream and print its key, the only time it is shown.
+    Add {
+        /// Public name: a-z, 0-9, '-' and '_', 1 to 63 of them.
+        name: String,
+        /// Shown on the watch page.
+        #[arg(long, default_value = "")]
+        title: String,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List all streams; keys by their public ids.
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Change a stream's settings; they count from its next session on.
+    Set {
+        /// Which stream.
+        name: String,
+        /// Shown on the watch page.
+        #[arg(long)]
+        title: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Make a new key; the newest one before it stays good until the next rotation.
+    RotateKey {
+        /// Which stream.
+        name: String,
+        /// Let the key before work only for so long, such as 30s, 10m or 24h.
+        #[arg(long, value_parser = duration, value_name = "TIME")]
+        overlap: Option<Duration>,
+        /// Let the key before stop at once, and with it an encoder that uses it.
+        #[arg(long, conflicts_with = "overlap")]
+        revoke_old: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Let one key stop at once.
+    RevokeKey {
+        /// Which stream.
+        name: String,
+        /// The key's public id, the 8 characters after wk_.
+        key_id: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Remove a stream and its keys.
+    Remove {
+        /// Which stream.
+        name: String,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// Encoded rungs such as 720p:2800k,480p:1200k; none for the source alone; default for the server's.
+    #[arg(long)]
+    ladder: Option<String>,
+    /// Whether the source is repackaged without encoding when it can be.
+    #[arg(long, value_name = "true|false")]
+    passthrough: Option<bool>,
+}
+
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Settings {
+    /// `Some(None)`: back to the server's ladder.
+    fn ladder(&self) -> anyhow::Result<Option<Option<String>>> {
+        match self.ladder.as_deref() {
+            None => Ok(None),
+            Some("default") => Ok(Some(None)),
+            Some(text) => Ok(Some(Some(ladder_text(text).context("--ladder")?))),
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time; write a number with s, m or h, such as 10m");
+    let (number, factor) = match text.as_bytes().last() {
+        Some(b's') => (&text[..text.len() - 1], 1),
+        Some(b'm') => (&text[..text.len() - 1], 60),
+        Some(b'h') => (&text[..text.len() - 1], 3_600),
+        _ => return Err(wrong()),
+    };
+    let seconds = number.parse::<u32>().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(u64::from(seconds) * factor))
+}
+
+/// Does one verb and prints what came of it.
+///
+/// # Errors
+/// What went wrong, for people.
+pub async fn run(config: &Config, verb: Verb) -> anyhow::Result<()> {
+    let location = config.location()?;
+    match (&verb, &location) {
+        (Verb::Add { .. }, _) => data_dir::prepare(&config.data_dir)?,
+        (_, Location::Sqlite(file)) if !file.exists() => {
+            bail!("there is no database {}; give the server's folder with --data-dir", file.display())
+        }
+        _ => {}
+    }
+    let store = Store::open(&location).await?;
+    let done = act(config, &store, verb).await;
+    store.close().await;
+    done
+}
+
+async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
+    let (act, output) = match verb {
+        Verb::List { output } => return list(store, &output).await,
+        Verb::Add { name, title, settings, output } => {
+            let ladder = settings.ladder()?.flatten();
+            let settings = StreamSettings { title, ladder, passthrough: settings.passthrough.unwrap_or(true) };
+            (Act::AddStream { name, settings }, output)
+        }
+        Verb::Set { name, title, settings, output } => {
+            let patch = StreamPatch { title, ladder: settings.ladder()?, passthrough: settings.passthrough };
+            if patch.is_empty() {
+                bail!("nothing to change; give --title, --ladder or --passthrough");
+            }
+            (Act::SetStream { name, patch }, output)
+        }
+        Verb::RotateKey { name, overlap, revoke_old, output } => {
+            let previous = match overlap {
+                Some(overlap) => Previous::ExpireAfter(overlap),
+                None if revoke_old => Previous::Revoke,
+                None => Previous::Keep,
+            };
+            (Act::RotateKey { name, previous }, output)
+        }
+        Verb::RevokeKey { name, key_id, output } => (Act::RevokeKey { name, key_id }, output),
+        Verb::Remove { name, output } => (Act::RemoveStream { name }, output),
+    };
+    let outcome = store.perform(&Actor::Cli, &act, now_ms()).await?;
+    first_start::forget_rotated_key(&config.data_dir, store).await?;
+    if output.json {
+        println!("{}", describe_outcome(&act, &outcome));
+    } else {
+        print!("{}", tell(config, &act, &outcome));
+    }
+    Ok(())
+}
+
+fn describe_outcome(act: &Act, outcome: &Outcome) -> Value {
+    let mut value = describe(&outcome.stream);
+    if let Some(key) = &outcome.key {
+        value["key"] = json!(key.reveal());
+    }
+    if matches!(act, Act::RemoveStream { .. }) {
+        value["removed"] = json!(true);
+    }
+    value
+}
+
+/// A stream as the command line's JSON shows it; the API has its own shape.
+fn describe(stream: &Stream) -> Value {
+    let keys: Vec<Value> = stream
+        .keys
+        .iter()
+        .map(|k| json!({ "id": k.id, "created_ms": k.created_ms, "expires_ms": k.expires_ms }))
+        .collect();
+    json!({
+        "name": stream.name,
+        "title": stream.settings.title,
+        "ladder": stream.settings.ladder,
+        "passthrough": stream.settings.passthrough,
+        "created_ms": stream.created_ms,
+        "keys": keys,
+    })
+}
+
+/// Where an encoder is to push, as OBS asks for it.
+fn server_url(config: &Config) -> String {
+    let running = data_dir::running_rtmp(&config.data_dir);
+    match running.or(config.rtmp.address()).map(|a| a.port()) {
+        None | Some(0 | 1935) => format!("rtmp://{}/live", config.host()),
+        Some(port) => format!("rtmp://{}:{port}/live", config.host()),
+    }
+}
+
+fn tell(config: &Config, act: &Act, outcome: &Outcome) -> String {
+    let name = &outcome.stream.name;
+    match (act, &outcome.key) {
+        (Act::AddStream { .. }, Some(key)) => format!(
+            "stream {name} added\nserver      {}\nstream key  {}\nThe key is not shown again; make a new one with: weir stream rotate-key {name}\n",
+            server_url(config),
+            key.reveal()
+        ),
+        (Act::RotateKey { previous, .. }, Some(key)) => {
+            let before = match previous {
+                Previous::Keep => "The newest key before it works until the next rotation.".to_owned(),
+                Previous::ExpireAfter(overlap) => {
+                    format!("The newest key before it works for {} s more.", overlap.as_secs())
+                }
+                Previous::Revoke => "Every key before it has stopped.".to_owned(),
+            };
+            format!("stream key  {}\n{before}\n", key.reveal())
+        }
+        (Act::RemoveStream { .. }, _) => format!("stream {name} removed\n"),
+        (Act::RevokeKey { key_id, .. }, _) => format!("the key {key_id} of {name} has stopped\n"),
+        _ => format!("stream {name} changed; it counts from the next session on\n"),
+    }
+}
+
+async fn list(store: &Store, output: &Output) -> anyhow::Result<()> {
+    let streams = store.streams().await?;
+    if output.json {
+        println!("{}", json!({ "streams": streams.iter().map(describe).collect::<Vec<_>>() }));
+        return Ok(());
+    }
+    if streams.is_empty() {
+        println!("no streams; add one with: weir stream add NAME");
+        return Ok(());
+    }
+    println!("{:<24} {:<20} {:<32} TITLE", "NAME", "KEYS", "LADDER");
+    for stream in streams {
+        let keys: Vec<&str> = stream.keys.iter().filter(|k| k.is_active(now_ms())).map(|k| k.id.as_str()).collect();
+        let ladder = stream.settings.ladder.as_deref().unwrap_or("default");
+        println!("{:<24} {:<20} {:<32} {}", stream.name, keys.join(" "), ladder, stream.settings.title);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_their_unit() {
+        assert_eq!((duration("30s"), duration("10m")), (Ok(Duration::from_secs(30)), Ok(Duration::from_secs(600))));
+        assert!(duration("10").is_err() && duration("-1s").is_err() && duration("").is_err() && duration("é").is_err());
+    }
+
+    #[test]
+    fn a_new_stream_is_one_object_with_name_and_key() {
+        let key = store::StreamKey::generate().unwrap();
+        let settings = StreamSettings::default();
+        let stream = Stream {
+            id: "i".into(),
+            name: "show".into(),
+            created_ms: 1,
+            settings: settings.clone(),
+            next_msn: 0,
+            session: None,
+            keys: vec![],
+        };
+        let act = Act::AddStream { name: "show".into(), settings };
+        let outcome = Outcome { stream, key: Some(key.clone()), revision: 1 };
+        let value = describe_outcome(&act, &outcome);
+        assert_eq!((value["name"].as_str(), value["key"].as_str()), (Some("show"), Some(key.reveal())));
+        assert!(tell(&Config::default(), &act, &outcome).contains("rtmp://localhost/live"));
+    }
+}

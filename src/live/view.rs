@@ -1,0 +1,67 @@
+//! The hub as the origin and the API ask for it.
+
+use super::Context;
+use super::hub::Live;
+use crate::api::{LiveState, LiveStream, LiveView};
+use bytes::Bytes;
+use origin::Catalog;
+use packager::Window;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+/// Answers from memory; never waits.
+pub struct View {
+    context: Arc<Context>,
+}
+
+impl View {
+    /// The view of this server.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+}
+
+impl Catalog for View {
+    fn window(&self, stream: &str) -> Option<Arc<Window>> {
+        Some(Arc::clone(&self.context.hub.newest(stream)?.window))
+    }
+
+    fn session(&self, stream: &str, session: &str) -> Option<Arc<Window>> {
+        Some(Arc::clone(&self.context.hub.session(stream, session)?.window))
+    }
+
+    fn thumb(&self, stream: &str) -> Option<Bytes> {
+        self.context.hub.newest(stream)?.thumb()
+    }
+}
+
+impl LiveView for View {
+    fn streams(&self) -> Vec<LiveStream> {
+        self.context.hub.live().iter().map(|(name, live)| describe(name, live)).collect()
+    }
+
+    fn stream(&self, name: &str) -> Option<LiveStream> {
+        let live = self.context.hub.newest(name).filter(|live| live.is_live())?;
+        Some(describe(name, &live))
+    }
+
+    fn stop(&self, name: &str) -> bool {
+        self.context.hub.stop(name)
+    }
+}
+
+fn describe(name: &str, live: &Live) -> LiveStream {
+    let since = live.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    LiveStream {
+        name: name.to_owned(),
+        state: LiveState::Live,
+        since_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        session: live.window.session().to_owned(),
+        width: live.facts.size.map(|s| s.0),
+        height: live.facts.size.map(|s| s.1),
+        fps: live.facts.frame_rate.map(media::FrameRate::as_f64),
+        captions: live.has_captions(),
+        viewers: None,
+        thumb: live.thumb().is_some(),
+    }
+}

@@ -1,0 +1,311 @@
+//! `weir serve`: binds the doors, joins the rooms, says where everything is, and takes it all down again.
+
+use crate::api::{self, Api};
+use crate::config::{Config, Listen};
+use crate::live::{Context, Doorman, Hub, Settings, TestCardPass, View};
+use crate::first_start::{self, Start};
+use crate::{data_dir, demo, pages, tls};
+use anyhow::{Context as _, bail};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use ingest::Ingest;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Sessions have this long to close their playlists after a signal; the whole shutdown stays under 10 s.
+const DRAIN: Duration = Duration::from_secs(6);
+/// Then the HTTP side, whose viewers still fetch the ends of playlists.
+const DRAIN_HTTP: Duration = Duration::from_secs(2);
+/// Buckets of every histogram of seconds.
+const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Runs the server until SIGTERM or SIGINT.
+///
+/// # Errors
+/// One sentence about what keeps it from starting: a port taken, no disk, no encoder, a bad certificate.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    data_dir::prepare(&config.data_dir)?;
+    let claim = data_dir::claim(&config.data_dir)?;
+    let doors = Doors::bind(&config).await?;
+    require_pipelines().await?;
+    let metrics = install_metrics()?;
+    let store = Store::open(&config.location()?).await.context("the database can't be opened")?;
+    let start = first_start::bootstrap(&config, &store).await?;
+    let certificates = tls::Certificates::load(&config)?;
+    let stop = CancellationToken::new();
+    let context = Arc::new(Context {
+        hub: Arc::new(Hub::default()),
+        epoch: start.epoch,
+        settings: Settings { ladder: config.ladder(), encoder: config.encoder(), thumb_every: config.thumb_every() },
+        test_card: config.demo.then(|| TestCardPass::new(demo::STREAM)).transpose()?,
+        store,
+        stop: stop.clone(),
+        tasks: TaskTracker::new(),
+    });
+    let server = Server { config, doors, context, certificates, metrics };
+    server.run(&start, stop).await?;
+    drop(claim);
+    Ok(())
+}
+
+struct Server {
+    config: Config,
+    doors: Doors,
+    context: Arc<Context>,
+    certificates: tls::Certificates,
+    metrics: PrometheusHandle,
+}
+
+impl Server {
+    async fn run(self, start: &Start, stop: CancellationToken) -> anyhow::Result<()> {
+        let addresses = self.doors.addresses()?;
+        let context = Arc::clone(&self.context);
+        // The HTTP side outlives the sessions, so that viewers get the ends of their playlists.
+        let stop_http = CancellationToken::new();
+        let background = TaskTracker::new();
+        let view = Arc::new(View::new(Arc::clone(&context)));
+        let router = self.router(&view, &addresses, start);
+        let limits = self.config.web_limits();
+        let ingest = Arc::new(Ingest::new(Doorman::new(Arc::clone(&context)), self.config.ingest_limits()));
+        let Doors { http, https, rtmp, rtmps } = self.doors;
+        if let Some(listener) = http {
+            background.spawn(origin::serve(listener, None, router.clone(), limits.clone(), stop_http.clone()));
+        }
+        if let Some(listener) = https {
+            background.spawn(origin::serve(listener, Some(self.certificates.https()), router, limits, stop_http.clone()));
+        }
+        if let Some(listener) = rtmp {
+            background.spawn(Arc::clone(&ingest).serve(listener, None, stop.clone()));
+        }
+        if let Some(listener) = rtmps {
+            background.spawn(Arc::clone(&ingest).serve(listener, Some(self.certificates.rtmps()), stop.clone()));
+        }
+        {
+            let (store, stop) = (context.store.clone(), stop_http.clone());
+            background.spawn(async move { store.follow(stop).await });
+        }
+        background.spawn(Arc::clone(&context).watch_changes());
+        background.spawn(self.certificates.follow(stop_http.clone()));
+        background.spawn(metrics_upkeep(self.metrics, Arc::clone(&context), stop_http.clone()));
+        if let Some(rtmp) = addresses.rtmp {
+            background.spawn(demo::run(Arc::clone(&context), loopback(rtmp)));
+        }
+        write_run_file(&self.config.data_dir, &addresses)?;
+        announce(&self.config, &addresses, start);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), epoch = context.epoch, "weir is up");
+
+        wait_for_signal().await?;
+        tracing::info!("going down: publishers are told, playlists are closed");
+        stop.cancel();
+        context.tasks.close();
+        if tokio::time::timeout(DRAIN, context.tasks.wait()).await.is_err() {
+            tracing::warn!("some sessions did not close in time");
+        }
+        stop_http.cancel();
+        background.close();
+        if tokio::time::timeout(DRAIN_HTTP, background.wait()).await.is_err() {
+            tracing::info!("some viewers were still connected");
+        }
+        context.store.close().await;
+        remove_run_file(&self.config.data_dir);
+        tracing::info!("weir is down");
+        Ok(())
+    }
+
+    /// HLS, API, pages, metrics and health on one port.
+    fn router(&self, view: &Arc<View>, addresses: &Addresses, start: &Start) -> Router {
+        let live = Arc::clone(view) as Arc<dyn api::LiveView>;
+        let api = Api::new(self.context.store.clone(), live, start.token.clone())
+            .with_data_dir(self.config.data_dir.clone())
+            .with_ingest(ingest_addresses(&self.config, addresses));
+        let metrics = self.metrics.clone();
+        let store = self.context.store.clone();
+        let stop = self.context.stop.clone();
+        origin::router(Arc::clone(view))
+            .merge(api::router(api))
+            .merge(pages::router())
+            .route("/metrics", get(move || async move { metrics.render() }))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(move || ready(store, stop)))
+            .fallback(pages::not_found)
+    }
+}
+
+/// 200 when new publishers are taken and the database answers; 503 with the reason while not.
+async fn ready(store: Store, stop: CancellationToken) -> (StatusCode, &'static str) {
+    const LONG: Duration = Duration::from_secs(2);
+    if stop.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the server is going down\n");
+    }
+    match tokio::time::timeout(LONG, store.streams()).await {
+        Ok(Ok(_)) => (StatusCode::OK, "ready\n"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    }
+}
+
+/// The listeners, bound before anything else starts so that a taken port is the first thing said.
+struct Doors {
+    http: Option<TcpListener>,
+    https: Option<TcpListener>,
+    rtmp: Option<TcpListener>,
+    rtmps: Option<TcpListener>,
+}
+
+/// Where the listeners really are; also the content of `DATA/run.json`.
+#[derive(Debug, Clone, Serialize)]
+struct Addresses {
+    pid: u32,
+    http: Option<SocketAddr>,
+    https: Option<SocketAddr>,
+    rtmp: Option<SocketAddr>,
+    rtmps: Option<SocketAddr>,
+}
+
+impl Doors {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let doors = Self {
+            http: bind("http", config.http).await?,
+            https: bind("https", config.https).await?,
+            rtmp: bind("rtmp", config.rtmp).await?,
+            rtmps: bind("rtmps", config.rtmps).await?,
+        };
+        if doors.http.is_none() && doors.https.is_none() {
+            bail!("both http and https are off, so nobody could watch; give one of them an address");
+        }
+        Ok(doors)
+    }
+
+    fn addresses(&self) -> anyhow::Result<Addresses> {
+        let of = |door: &Option<TcpListener>| door.as_ref().map(TcpListener::local_addr).transpose();
+        Ok(Addresses { pid: std::process::id(), http: of(&self.http)?, https: of(&self.https)?, rtmp: of(&self.rtmp)?, rtmps: of(&self.rtmps)? })
+    }
+}
+
+async fn bind(name: &str, listen: Listen) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = listen.address() else { return Ok(None) };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("the {name} port {} is taken by another program; stop it or choose another with --{name} ADDRESS:PORT", address.port())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            bail!("this user may not listen on the {name} port {}; choose one above 1023 with --{name} ADDRESS:PORT", address.port())
+        }
+        Err(error) => Err(error).with_context(|| format!("can't listen on {address} for {name}; choose another address with --{name} ADDRESS:PORT")),
+    }
+}
+
+/// A missing decoder or encoder is found now, not when the first streamer comes.
+async fn require_pipelines() -> anyhow::Result<()> {
+    let exe = std::env::current_exe()?;
+    let report = tokio::task::spawn_blocking(move || pipelines::check(&exe)).await?;
+    match report.context("GStreamer can't be used; run weir check")?.complaint() {
+        None => Ok(()),
+        Some(sentence) => bail!("{sentence}"),
+    }
+}
+
+fn install_metrics() -> anyhow::Result<PrometheusHandle> {
+    Ok(PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?.install_recorder()?)
+}
+
+/// Gauges that only a look can tell, and the upkeep of histograms.
+async fn metrics_upkeep(metrics: PrometheusHandle, context: Arc<Context>, stop: CancellationToken) {
+    let mut every = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = every.tick() => {
+                metrics::gauge!("weir_streams_live").set(context.hub.live().len() as f64);
+                metrics.run_upkeep();
+            }
+        }
+    }
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// A listener on every address is reached over loopback.
+fn loopback(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
+fn run_file(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("run.json")
+}
+
+/// For scripts: which ports a server started with port 0 has, and its process id. Appears when all doors are open.
+fn write_run_file(data_dir: &Path, addresses: &Addresses) -> anyhow::Result<()> {
+    let path = run_file(data_dir);
+    let fresh = path.with_extension("json.new");
+    std::fs::write(&fresh, serde_json::to_vec_pretty(addresses)?)
+        .and_then(|()| std::fs::rename(&fresh, &path))
+        .with_context(|| format!("{} can't be written", path.display()))
+}
+
+fn remove_run_file(data_dir: &Path) {
+    if let Err(error) = std::fs::remove_file(run_file(data_dir)) {
+        tracing::debug!(%error, "the run file was not there");
+    }
+}
+
+/// What goes into an encoder's server field.
+fn ingest_addresses(config: &Config, addresses: &Addresses) -> api::IngestAddresses {
+    let host = config.host();
+    let port = |address: SocketAddr| if address.port() == 1935 { String::new() } else { format!(":{}", address.port()) };
+    api::IngestAddresses {
+        rtmp: addresses.rtmp.map(|a| format!("rtmp://{host}{}/live", port(a))),
+        rtmps: addresses.rtmps.map(|a| format!("rtmps://{host}:{}/live", a.port())),
+    }
+}
+
+/// The few lines a person needs, on standard output.
+fn announce(config: &Config, addresses: &Addresses, start: &Start) {
+    let host = config.host();
+    println!();
+    println!("  Weir is up.");
+    println!();
+    let ingest = ingest_addresses(config, addresses);
+    if let Some(rtmp) = ingest.rtmp {
+        println!("  OBS server      {rtmp}");
+    }
+    if let Some(rtmps) = ingest.rtmps {
+        println!("  or, encrypted   {rtmps}");
+    }
+    match (&start.new_key, &start.key_file) {
+        (Some(key), _) => println!("  OBS stream key  {}", key.reveal()),
+        (None, Some(file)) => println!("  OBS stream key  in {}", file.display()),
+        (None, None) => println!("  OBS stream key  make one with: weir stream rotate-key {}", demo::STREAM),
+    }
+    match (addresses.http, addresses.https) {
+        (Some(http), _) => println!("  Watch           http://{host}:{}/watch/{}", http.port(), demo::STREAM),
+        (None, Some(https)) => println!("  Watch           https://{host}:{}/watch/{}", https.port(), demo::STREAM),
+        (None, None) => {}
+    }
+    println!("  API token       in {}", start.token_file.display());
+    println!("  Data            in {}", config.data_dir.display());
+    println!();
+}

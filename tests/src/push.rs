@@ -1,0 +1,302 @@
+//! A small RTMP publisher that sends FLV tags exactly as they are.
+//!
+//! It repairs nothing and says nothing it was not told to, so a journey can send what no polite encoder would, and one
+//! process can be fifty encoders. It is written from the RTMP specification and shares no code with the server.
+
+use crate::flv::Tag;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// Chunk size announced to the server; one tag of a small stream is one chunk.
+const CHUNK: usize = 65_536;
+const HANDSHAKE: usize = 1_536;
+
+/// A connection on which publishing was accepted.
+pub struct Push {
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
+    replies: Replies,
+}
+
+impl Push {
+    /// Connects to `address`, opens application `app` and publishes `name`.
+    ///
+    /// # Errors
+    /// `PermissionDenied` with the server's sentence when it refuses; otherwise what the socket says.
+    pub async fn start(address: &str, app: &str, name: &str) -> io::Result<Self> {
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        let (mut reader, mut writer) = socket.into_split();
+        let mut hello = vec![0u8; 1 + HANDSHAKE];
+        hello[0] = 3;
+        writer.write_all(&hello).await?;
+        let mut theirs = vec![0u8; 1 + 2 * HANDSHAKE];
+        reader.read_exact(&mut theirs).await?;
+        writer.write_all(&theirs[1..1 + HANDSHAKE]).await?;
+        let mut push = Self { reader, writer, replies: Replies::default() };
+        push.message(2, 1, 0, 0, &(CHUNK as u32).to_be_bytes()).await?;
+        let url = format!("rtmp://{address}/{app}");
+        let fields = [("app", app), ("type", "nonprivate"), ("flashVer", "FMLE/3.0"), ("tcUrl", &url)];
+        push.message(3, 20, 0, 0, &[string("connect"), number(1.0), object(&fields)].concat()).await?;
+        push.answer_to("_result").await?;
+        push.message(3, 20, 0, 0, &[string("createStream"), number(2.0), vec![5]].concat()).await?;
+        push.answer_to("_result").await?;
+        let publish = [string("publish"), number(3.0), vec![5], string(name), string("live")].concat();
+        push.message(4, 20, 1, 0, &publish).await?;
+        push.answer_to("onStatus").await?;
+        Ok(push)
+    }
+
+    /// Sends one tag with a stamp of the caller's choice in milliseconds.
+    ///
+    /// # Errors
+    /// When the server has closed the connection.
+    pub async fn send(&mut self, kind: u8, stamp: u32, body: &[u8]) -> io::Result<()> {
+        if kind == 18 {
+            let body = [string("@setDataFrame").as_slice(), body].concat();
+            return self.message(4, kind, 1, stamp, &body).await;
+        }
+        self.message(if kind == 9 { 6 } else { 4 }, kind, 1, stamp, body).await
+    }
+
+    /// Reads until the server closes and gives the last `onStatus` sentence, if there was one.
+    pub async fn last_words(mut self) -> Option<String> {
+        let mut last = None;
+        while let Ok(words) = self.replies.next(&mut self.reader).await {
+            if words.first().is_some_and(|word| word == "onStatus") {
+                last = words.last().cloned();
+            }
+        }
+        last
+    }
+
+    /// Ends the connection with a reset instead of a goodbye, as a lost link does.
+    pub fn reset(self) {
+        if let Ok(socket) = self.reader.reunite(self.writer) {
+            let _ = socket.set_zero_linger();
+        }
+    }
+
+    async fn message(&mut self, chunk_stream: u8, kind: u8, stream: u32, stamp: u32, body: &[u8]) -> io::Result<()> {
+        let short = stamp.min(0xFF_FFFF);
+        let extended = (short == 0xFF_FFFF).then(|| stamp.to_be_bytes());
+        let mut out = Vec::with_capacity(body.len() + 32);
+        out.push(chunk_stream);
+        out.extend_from_slice(&short.to_be_bytes()[1..]);
+        out.extend_from_slice(&(body.len() as u32).to_be_bytes()[1..]);
+        out.push(kind);
+        out.extend_from_slice(&stream.to_le_bytes());
+        // The announcement of our chunk size itself still travels in chunks of 128, and is shorter than that.
+        for (index, piece) in body.chunks(CHUNK).enumerate() {
+            if index > 0 {
+                out.push(0xC0 | chunk_stream);
+            }
+            out.extend(extended.iter().flatten());
+            out.extend_from_slice(piece);
+        }
+        self.writer.write_all(&out).await
+    }
+
+    async fn answer_to(&mut self, wanted: &str) -> io::Result<()> {
+        loop {
+            let words = self.replies.next(&mut self.reader).await?;
+            let refused = words.iter().any(|word| word == "error" || word.contains(".BadName") || word == "_error");
+            if refused {
+                return Err(io::Error::new(ErrorKind::PermissionDenied, words.join(" | ")));
+            }
+            if words.first().is_some_and(|word| word == wanted) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A publisher in its own thread that sends tags at the times they are stamped with. Dropping it resets the connection.
+pub struct LivePush {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl LivePush {
+    /// Publishes `tags` in order to `app` and `name` at `address`; headers go out at their place.
+    ///
+    /// # Panics
+    /// When no thread can be made.
+    pub fn start(address: SocketAddr, app: &str, name: &str, tags: Vec<Tag>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, app, name) = (Arc::clone(&stop), app.to_owned(), name.to_owned());
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async move {
+                let mut push = Push::start(&address.to_string(), &app, &name).await?;
+                let start = tokio::time::Instant::now();
+                let first = tags.first().map_or(0, |tag| tag.stamp);
+                for tag in &tags {
+                    let due = start + Duration::from_millis(u64::from(tag.stamp.saturating_sub(first)));
+                    tokio::time::sleep_until(due).await;
+                    if stopped.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    push.send(tag.kind, tag.stamp, &tag.body).await?;
+                }
+                push.reset();
+                Ok(())
+            })
+        };
+        let thread = std::thread::Builder::new().name("live push".to_owned()).spawn(work).expect("a thread");
+        Self { stop, thread: Some(thread) }
+    }
+
+    /// Whether it still pushes.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Waits until all is sent or the server has closed, and gives what went wrong, if anything did.
+    ///
+    /// # Panics
+    /// When its thread panicked.
+    pub fn result(mut self) -> io::Result<()> {
+        self.thread.take().expect("taken once, here").join().expect("the pushing thread does not panic")
+    }
+}
+
+impl Drop for LivePush {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Puts the server's chunks together and gives the strings of each command message.
+#[derive(Default)]
+struct Replies {
+    chunk: usize,
+    streams: std::collections::HashMap<u8, Message>,
+}
+
+#[derive(Default, Clone)]
+struct Message {
+    size: usize,
+    kind: u8,
+    extended: bool,
+    body: Vec<u8>,
+}
+
+impl Replies {
+    async fn next(&mut self, from: &mut OwnedReadHalf) -> io::Result<Vec<String>> {
+        loop {
+            let head = from.read_u8().await?;
+            let (format, id) = (head >> 6, head & 63);
+            let message = self.streams.entry(id).or_default();
+            let mut field = [0u8; 11];
+            let used = [11, 7, 3, 0][format as usize];
+            from.read_exact(&mut field[..used]).await?;
+            if used >= 3 {
+                message.extended = field[..3] == [0xFF; 3];
+            }
+            if used >= 7 {
+                message.size = u32::from_be_bytes([0, field[3], field[4], field[5]]) as usize;
+                message.kind = field[6];
+            }
+            if message.extended {
+                from.read_u32().await?;
+            }
+            let limit = if self.chunk == 0 { 128 } else { self.chunk };
+            let mut piece = vec![0u8; (message.size - message.body.len()).min(limit)];
+            from.read_exact(&mut piece).await?;
+            message.body.extend_from_slice(&piece);
+            if message.body.len() < message.size {
+                continue;
+            }
+            let body = std::mem::take(&mut message.body);
+            match message.kind {
+                1 if body.len() == 4 => self.chunk = u32::from_be_bytes([body[0], body[1], body[2], body[3]]) as usize,
+                20 => return Ok(strings(&body)),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Every AMF0 string value and property value in order, the names of properties left out.
+fn strings(body: &[u8]) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut at = 0;
+    let text = |at: usize| {
+        let size = body.get(at..at + 2).map(|b| usize::from(b[0]) << 8 | usize::from(b[1]))?;
+        body.get(at + 2..at + 2 + size).map(|b| (String::from_utf8_lossy(b).into_owned(), at + 2 + size))
+    };
+    let mut in_object = false;
+    while at < body.len() {
+        if in_object {
+            let Some((name, after)) = text(at) else { break };
+            at = after;
+            if name.is_empty() {
+                at += 1;
+                in_object = false;
+                continue;
+            }
+        }
+        match body.get(at) {
+            Some(0) => at += 9,
+            Some(1) => at += 2,
+            Some(2) => {
+                let Some((value, after)) = text(at + 1) else { break };
+                all.push(value);
+                at = after;
+            }
+            Some(3) => {
+                in_object = true;
+                at += 1;
+            }
+            Some(5 | 6) => at += 1,
+            Some(8) => {
+                in_object = true;
+                at += 5;
+            }
+            _ => break,
+        }
+    }
+    all
+}
+
+fn string(text: &str) -> Vec<u8> {
+    [&[2], (text.len() as u16).to_be_bytes().as_slice(), text.as_bytes()].concat()
+}
+
+fn number(value: f64) -> Vec<u8> {
+    [&[0], value.to_be_bytes().as_slice()].concat()
+}
+
+fn object(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = vec![3];
+    for (name, value) in fields {
+        // A property's name is a string without its type byte.
+        out.extend_from_slice(&string(name)[1..]);
+        out.extend(string(value));
+    }
+    out.extend([0, 0, 9]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_of_a_status_are_found() {
+        let status = [("level", "error"), ("code", "NetStream.Publish.BadName"), ("description", "No such key.")];
+        let body = [string("onStatus"), number(0.0), vec![5], object(&status)].concat();
+        assert_eq!(strings(&body), ["onStatus", "error", "NetStream.Publish.BadName", "No such key."]);
+    }
+}

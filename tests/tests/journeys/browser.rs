@@ -1,0 +1,75 @@
+//! A viewer opens the pages in Debian's Chromium. What happens in the browser is written in `tests/browser/*.mjs`.
+
+use serde_json::Value;
+use std::path::PathBuf;
+use tests::{Clip, Publisher, Server, eventually, run, tool, workspace_dir};
+
+/// Runs a script with its arguments and gives the JSON object on its last line.
+#[track_caller]
+fn browse(script: &str, args: &[&str]) -> Value {
+    let path: PathBuf = workspace_dir().join("tests/browser").join(script);
+    let path = path.display().to_string();
+    let out = run(tool("node"), [path.as_str()].iter().chain(args));
+    let (said, complaint) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "{script} ended with {}:\n{said}{complaint}", out.status);
+    let last = said.lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|e| panic!("{script} closed without JSON ({e}):\n{said}"))
+}
+
+fn live(name: &str, clip: &Clip) -> (Server, Publisher) {
+    clip.file();
+    let server = Server::start();
+    let stream = server.add_stream(name);
+    let publisher = Publisher::push(clip, &server.publish_url(&stream));
+    eventually("a whole segment", || {
+        let source = server.variants(name).remove(0);
+        server.media(&source).complete().nth(1).map(|_| ())
+    });
+    (server, publisher)
+}
+
+#[test]
+fn the_watch_page_shows_a_moving_picture_with_sound_within_five_seconds() {
+    let (server, _publisher) = live("show", &Clip { seconds: 60, ..Clip::default() });
+    let seen = browse("watch.mjs", &[&server.url("/watch/show"), "--seconds", "8"]);
+    assert!(seen["first_picture_s"].as_f64().is_some_and(|s| s < 5.0), "{seen}");
+    assert!(seen["pictures"].as_u64().is_some_and(|n| n > 20), "the picture moves: {seen}");
+    assert!(seen["rms_db"].as_f64().is_some_and(|db| db > -40.0), "the sound is there: {seen}");
+    assert_eq!(seen["stalls"], 0, "{seen}");
+    assert_eq!(seen["errors"].as_array().map(Vec::len), Some(0), "{seen}");
+}
+
+#[test]
+fn the_watch_page_fits_a_phone() {
+    let (server, _publisher) = live("show", &Clip { seconds: 60, ..Clip::default() });
+    let seen =
+        browse("watch.mjs", &[&server.url("/watch/show"), "--seconds", "4", "--width", "390", "--height", "844"]);
+    assert!(seen["first_picture_s"].is_number(), "{seen}");
+    assert_eq!(seen["sideways_scroll_px"], 0, "{seen}");
+}
+
+#[test]
+fn the_home_page_lists_what_is_live() {
+    let (server, _publisher) = live("show", &Clip::default());
+    let seen = browse("home.mjs", &[&server.url("/"), "show"]);
+    assert_eq!(seen["link"], "/watch/show", "{seen}");
+    assert_eq!(seen["errors"].as_array().map(Vec::len), Some(0), "{seen}");
+}
+
+#[test]
+fn the_watch_page_waits_in_words_and_starts_by_itself() {
+    let server = Server::start();
+    let stream = server.add_stream("show");
+    let clip = Clip { seconds: 60, ..Clip::default() };
+    clip.file();
+    let url = server.publish_url(&stream);
+    let late = std::thread::spawn(move || {
+        // The viewer is there first; the show begins a moment later.
+        std::thread::sleep(std::time::Duration::from_secs(4));
+        Publisher::push(&clip, &url)
+    });
+    let seen = browse("watch.mjs", &[&server.url("/watch/show"), "--seconds", "4", "--patience", "25"]);
+    drop(late.join().expect("the publisher starts"));
+    assert!(seen["words_before"].as_str().is_some_and(|words| words.len() > 5), "{seen}");
+    assert!(seen["first_picture_s"].is_number(), "{seen}");
+}

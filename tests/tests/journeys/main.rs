@@ -1,0 +1,11 @@
+//! Journeys: what a streamer, a viewer and an operator do, done with the real server, real encoders and real players.
+//!
+//! Each starts its own server on free ports with its own data, so any of them runs alone:
+//! `cargo build --bin weir && cargo test -p tests --test journeys NAME`.
+
+mod browser;
+mod keys;
+mod life;
+mod publish;
+mod serving;
+mod sources;

@@ -1,0 +1,260 @@
+//! The rules of the house that a compiler does not check: who may import whom, who may name which heavy dependency,
+//! how long a file may be, what a file may say. Reads manifests and sources, starts nothing but `cargo metadata`.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tests::workspace_dir;
+
+/// Imports go from a higher floor to a lower one, never sideways. A new crate gets its line here when it is made.
+const FLOORS: [(&str, u8); 9] = [
+    ("media", 0),
+    ("rtmp", 1),
+    ("pipelines", 1),
+    ("packager", 1),
+    ("store", 1),
+    ("ingest", 2),
+    ("transcoder", 2),
+    ("origin", 2),
+    ("weir", 3),
+];
+
+/// Beside the house: knows the server only from outside, so it imports none of it and nobody imports it.
+const BESIDE: &str = "tests";
+
+/// A dependency that is costly to build, to audit or to replace is named by one crate only.
+const HEAVY: [(&str, &str); 13] = [
+    ("gstreamer", "pipelines"),
+    ("gstreamer-app", "pipelines"),
+    ("gstreamer-rtsp-server", "pipelines"),
+    ("landlock", "pipelines"),
+    ("seccompiler", "pipelines"),
+    ("mp4-atom", "packager"),
+    ("m3u8-rs", "packager"),
+    ("rml_rtmp", "rtmp"),
+    ("sqlx", "store"),
+    ("clap", "weir"),
+    ("async-nats", "weir"),
+    ("aws-sdk-s3", "vault"),
+    ("str0m", "rtc"),
+];
+
+/// One TLS and crypto provider, aws-lc-rs; these would be a second one.
+const FOREIGN_CRYPTO: [&str; 5] = ["ring", "openssl", "openssl-sys", "native-tls", "boring"];
+
+/// Lines a source file may have before it must be split.
+const LINES_MAX: usize = 600;
+
+fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
+
+/// `(crate, names of everything its manifest names, build and test dependencies included)` for each crate of the house.
+fn manifests() -> Vec<(String, BTreeSet<String>)> {
+    let manifest = workspace_dir().join("Cargo.toml").display().to_string();
+    let words =
+        ["metadata", "--format-version", "1", "--no-deps", "--locked", "--offline", "--manifest-path", &manifest];
+    let all: Value = serde_json::from_str(&tests::run_ok(cargo(), words)).expect("cargo writes JSON");
+    let text = |value: &Value| value.as_str().expect("a name").to_owned();
+    let crates = all["packages"].as_array().expect("packages");
+    let dependencies = |package: &Value| {
+        package["dependencies"].as_array().expect("dependencies").iter().map(|d| text(&d["name"])).collect()
+    };
+    crates.iter().map(|package| (text(&package["name"]), dependencies(package))).collect()
+}
+
+/// Every file of the project that ends so, without what tools have made.
+fn files(ending: &str) -> Vec<PathBuf> {
+    fn walk(dir: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).expect("a folder of the checkout").flatten() {
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            if path.is_dir() {
+                if !matches!(name.as_str(), "target" | "node_modules" | "dist" | "data" | ".git") {
+                    walk(&path, ending, found);
+                }
+            } else if name.ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&workspace_dir(), ending, &mut found);
+    found.sort();
+    found
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(workspace_dir()).unwrap_or(path).display().to_string()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = workspace_dir().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Fails with all offences at once, so that one run shows the whole work.
+fn check(rule: &str, offences: Vec<String>) {
+    assert!(offences.is_empty(), "{rule}:\n  {}", offences.join("\n  "));
+}
+
+#[test]
+fn imports_go_down_the_floors_and_never_sideways() {
+    let floor = |name: &str| FLOORS.iter().find(|(known, _)| *known == name).map(|(_, floor)| *floor);
+    let house: BTreeSet<String> = manifests().into_iter().map(|(name, _)| name).collect();
+    let mut offences = Vec::new();
+    for (name, dependencies) in manifests() {
+        let own = floor(&name);
+        if own.is_none() && name != BESIDE {
+            offences.push(format!("{name} has no floor"));
+        }
+        for dependency in dependencies.intersection(&house) {
+            let down = matches!((own, floor(dependency)), (Some(own), Some(theirs)) if theirs < own);
+            if !down {
+                offences.push(format!("{name} imports {dependency}"));
+            }
+        }
+    }
+    check("imports go from roof to rooms to engines to media", offences);
+}
+
+#[test]
+fn a_heavy_dependency_is_named_by_one_crate() {
+    let mut offences = Vec::new();
+    for (name, dependencies) in manifests() {
+        for (heavy, owner) in HEAVY {
+            if dependencies.contains(heavy) && name != owner {
+                offences.push(format!("{name} names {heavy}, which belongs to {owner}"));
+            }
+        }
+    }
+    check("one heavy dependency, one crate", offences);
+}
+
+#[test]
+fn there_is_one_crypto_provider() {
+    // Cargo.lock also lists what no feature switches on, so the tree of what is really built is asked.
+    let manifest = workspace_dir().join("Cargo.toml").display().to_string();
+    let words = ["tree", "--workspace", "--locked", "--offline", "--prefix", "none", "--format", "{p}"];
+    let tree = tests::run_ok(cargo(), words.iter().copied().chain(["--manifest-path", &manifest]));
+    let used: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let foreign = FOREIGN_CRYPTO.iter().filter(|name| used.contains(**name)).map(|name| (*name).to_owned()).collect();
+    assert!(used.contains("aws-lc-rs"), "the tree was read: {tree}");
+    check("aws-lc-rs is the one provider", foreign);
+}
+
+#[test]
+fn unsafe_code_stays_in_pipelines() {
+    let mut offences = Vec::new();
+    for path in files(".rs") {
+        let name = shown(&path);
+        if name.starts_with("pipelines/") || name == "tests/tests/tidy.rs" {
+            continue;
+        }
+        for (index, line) in read(&path).lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let words: Vec<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            if words.contains(&"unsafe") {
+                offences.push(format!("{name}:{}", index + 1));
+            }
+        }
+    }
+    check("only pipelines holds unsafe code", offences);
+}
+
+#[test]
+fn source_files_stay_readable() {
+    let mut offences = Vec::new();
+    for path in files(".rs").into_iter().chain(files(".ts")).chain(files(".tsx")) {
+        let lines = read(&path).lines().count();
+        if lines > LINES_MAX {
+            offences.push(format!("{} has {lines} lines", shown(&path)));
+        }
+    }
+    check(&format!("a file has at most {LINES_MAX} lines"), offences);
+}
+
+#[test]
+fn every_crate_opens_with_its_docs() {
+    let mut offences = Vec::new();
+    for (name, _) in manifests() {
+        let folder = if name == "weir" { PathBuf::new() } else { PathBuf::from(&name) };
+        let root = [folder.join("src/lib.rs"), folder.join("src/main.rs")];
+        let root = root.iter().find(|path| workspace_dir().join(path).exists()).expect("a crate has a root file");
+        let header = read(root).lines().take_while(|line| line.starts_with("//!")).count();
+        if header < 3 {
+            offences.push(format!("{} opens with {header} lines of docs", root.display()));
+        }
+    }
+    check("a crate says what it is, what it is not and who calls it", offences);
+}
+
+#[test]
+fn sources_hold_no_unfinished_business_and_no_machine() {
+    let homes = ["/root/", "/home/", "/Users/"].map(str::to_owned);
+    let marks = ["TO", "FIX"].map(|start| format!("{start}{}", if start == "TO" { "DO" } else { "ME" }));
+    let mut offences = Vec::new();
+    let sources = [".rs", ".ts", ".tsx", ".toml", ".sh", ".sql", ".md", ".yml"].map(files).concat();
+    for path in sources.into_iter().filter(|path| shown(path) != "tests/tests/tidy.rs") {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        for (index, line) in text.lines().enumerate() {
+            let word = |mark: &String| line.split(|c: char| !c.is_alphanumeric()).any(|word| word == mark);
+            if homes.iter().any(|home| line.contains(home.as_str())) || marks.iter().any(word) {
+                offences.push(format!("{}:{}: {}", shown(&path), index + 1, line.trim()));
+            }
+        }
+    }
+    check("no path of one machine, nothing left to do", offences);
+}
+
+#[test]
+fn the_readme_names_commands_that_exist() {
+    let (readme, makefile) = (read("README.md"), read("Makefile"));
+    let mut offences = Vec::new();
+    for target in ["run", "test", "build", "check", "accept", "bench", "fuzz"] {
+        if !readme.contains(&format!("make {target}")) {
+            offences.push(format!("README.md does not name `make {target}`"));
+        }
+        if !makefile.lines().any(|line| line.starts_with(&format!("{target}:"))) {
+            offences.push(format!("the Makefile has no target {target}"));
+        }
+    }
+    check("a stranger finds the commands", offences);
+}
+
+#[test]
+fn links_between_docs_lead_somewhere() {
+    let mut offences = Vec::new();
+    for path in files(".md") {
+        let text = read(&path);
+        let folder = path.parent().expect("a file lies in a folder");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            let outside = target.is_empty() || target.contains("://") || target.starts_with("mailto:");
+            if !outside && !folder.join(target).exists() {
+                offences.push(format!("{} links to {target}", shown(&path)));
+            }
+        }
+    }
+    check("every link has its file", offences);
+}
+
+#[test]
+fn continuous_integration_runs_what_people_run() {
+    let script = read(".ci/run");
+    assert!(script.lines().any(|line| line.trim_start_matches("exec ") == "make test"), "{script}");
+}
+
+#[test]
+fn what_a_stranger_expects_is_there() {
+    let expected = [
+        "weir.example.toml",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "ARCHITECTURE.md",
+        "Cargo.lock",
+        "player/package-lock.json",
+    ];
+    let missing = expected.iter().filter(|name| !workspace_dir().join(name).exists());
+    check("these files belong to the project", missing.map(|name| (*name).to_owned()).collect());
+}

@@ -4,7 +4,7 @@ use crate::api::{self, Api};
 use crate::config::{Config, Listen};
 use crate::live::{Context, Doorman, Hub, Settings, TestCardPass, View};
 use crate::first_start::{self, Start};
-use crate::{data_dir, demo, pages, tls};
+use crate::{data_dir, demo, machine, pages, tls};
 use anyhow::{Context as _, bail};
 use axum::Router;
 use axum::http::StatusCode;
@@ -38,7 +38,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     data_dir::prepare(&config.data_dir)?;
     let claim = data_dir::claim(&config.data_dir)?;
     let doors = Doors::bind(&config).await?;
-    require_pipelines().await?;
+    // A missing decoder or encoder is found now, not when the first streamer comes.
+    machine::require_media(config.encoder()).await?;
     let metrics = install_metrics()?;
     let store = Store::open(&config.location()?).await.context("the database can't be opened")?;
     let start = first_start::bootstrap(&config, &store).await?;
@@ -203,16 +204,6 @@ async fn bind(name: &str, listen: Listen) -> anyhow::Result<Option<TcpListener>>
             bail!("this user may not listen on the {name} port {}; choose one above 1023 with --{name} ADDRESS:PORT", address.port())
         }
         Err(error) => Err(error).with_context(|| format!("can't listen on {address} for {name}; choose another address with --{name} ADDRESS:PORT")),
-    }
-}
-
-/// A missing decoder or encoder is found now, not when the first streamer comes.
-async fn require_pipelines() -> anyhow::Result<()> {
-    let exe = std::env::current_exe()?;
-    let report = tokio::task::spawn_blocking(move || pipelines::check(&exe)).await?;
-    match report.context("GStreamer can't be used; run weir check")?.complaint() {
-        None => Ok(()),
-        Some(sentence) => bail!("{sentence}"),
     }
 }
 

@@ -208,7 +208,7 @@ async fn presented(address: SocketAddr) -> CertificateDer<'static> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let begin = text.find("-----BEGIN CERTIFICATE").expect("a certificate");
     let end = text.find("-----END CERTIFICATE").expect("its end");
-    CertificateDer::from(text[begin..end].as_bytes().to_vec())
+    CertificateDer::from(text.as_bytes()[begin..end].to_vec())
 }
 
 #[tokio::test]

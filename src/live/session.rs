@@ -5,8 +5,8 @@
 
 use super::Context;
 use super::hub::Live;
-use media::{AccessUnit, Announced, FeedEnd, FeedItem, FeedReader, FrameRate, captions};
-use packager::{Cue, Packager, Prober, SessionPlan, SourceFacts};
+use media::{AccessUnit, Announced, FeedEnd, FeedItem, FeedReader, FrameRate, VideoCodec, captions};
+use packager::{Cue, Packager, Prober, SessionPlan, SourceFacts, VideoFacts};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -38,20 +38,12 @@ pub struct Origin {
 }
 
 /// What is known of a session's source, for the API and the pages.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Facts {
     /// Picture width and height, when there is video.
     pub size: Option<(u32, u32)>,
     /// Frames per second.
     pub frame_rate: Option<FrameRate>,
-    /// RFC 6381 names of the source's tracks.
-    pub codecs: String,
-    /// The source's picture is repackaged as it is.
-    pub passthrough: bool,
-    /// What the encoder calls itself.
-    pub encoder: Option<String>,
-    /// It is the built-in test card.
-    pub is_test_card: bool,
 }
 
 /// Starts the session's task. Called on the connection's task, so it only spawns.
@@ -134,7 +126,8 @@ impl Session {
         };
         let Choices { passthrough, rungs, ladder, shape } = choose(context, &stream.settings, keyframe_interval, &probed.facts)?;
         let audio_encoded = probed.facts.audio.as_ref().is_some_and(|a| !a.passthrough);
-        let facts = describe(&probed, origin, passthrough);
+        let video = probed.facts.video.as_ref();
+        let facts = Facts { size: video.map(|v| (v.config.width, v.config.height)), frame_rate: video.map(|v| v.frame_rate) };
         let plan = SessionPlan {
             stream: origin.stream.clone(),
             session: session_name.clone(),
@@ -168,11 +161,11 @@ impl Session {
         context.hub.begin(&origin.stream, Arc::clone(&live));
         tracing::info!(
             session = session_name,
-            source = live.facts.codecs,
+            source = codecs(&probed.facts),
             size = live.facts.size.map(|(w, h)| format!("{w}x{h}")),
             passthrough,
             rungs = rungs.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(","),
-            encoder = origin.encoder,
+            encoder = probed.announced.as_ref().and_then(|a| a.encoder.as_deref()).or(origin.encoder.as_deref()),
             "live"
         );
         warn_of_source(&probed);
@@ -336,20 +329,23 @@ fn choose(context: &Context, settings: &StreamSettings, keyframe_interval: Optio
         sample_aspect: video.config.sample_aspect,
         frame_rate: video.frame_rate,
     };
-    Ok(Choices { passthrough, rungs: ladder.rungs(&shape, !passthrough), ladder, shape: Some(shape) })
+    let mut rungs = ladder.rungs(&shape, !passthrough || is_hevc(video));
+    if passthrough && let Some(top) = rungs.iter_mut().find(|r| r.name == "source") {
+        // The HEVC source is passed through under that name; players without HEVC get a picture of its size too.
+        top.name = format!("{}p", top.width.min(top.height));
+    }
+    Ok(Choices { passthrough, rungs, ladder, shape: Some(shape) })
 }
 
-fn describe(probed: &Probed, origin: &Origin, passthrough: bool) -> Facts {
-    let video = probed.facts.video.as_ref();
-    let names = [video.map(|v| v.config.codecs.clone()), probed.facts.audio.as_ref().map(|a| a.config.codecs())];
-    Facts {
-        size: video.map(|v| (v.config.width, v.config.height)),
-        frame_rate: video.map(|v| v.frame_rate),
-        codecs: names.into_iter().flatten().collect::<Vec<_>>().join(","),
-        passthrough,
-        encoder: probed.announced.as_ref().and_then(|a| a.encoder.clone()).or_else(|| origin.encoder.clone()),
-        is_test_card: origin.key.is_none(),
-    }
+fn is_hevc(video: &VideoFacts) -> bool {
+    video.config.codec == VideoCodec::Hevc
+}
+
+/// RFC 6381 names of the source's tracks.
+fn codecs(facts: &SourceFacts) -> String {
+    let video = facts.video.as_ref().map(|v| v.config.codecs.clone());
+    let audio = facts.audio.as_ref().map(|a| a.config.codecs());
+    [video, audio].into_iter().flatten().collect::<Vec<_>>().join(",")
 }
 
 /// One line per thing the streamer can mend, with the setting that mends it.

@@ -30,7 +30,11 @@ fn answer(bencher: Bencher<'_, '_>, path: &str) {
     let mut router = origin::router(show.catalog());
     let request = || {
         let request = Request::get(path).header("host", "live.example").header("accept-encoding", "gzip, deflate, br");
-        request.header("user-agent", "Mozilla/5.0").header("accept", "*/*").body(Body::empty()).expect("a valid request")
+        request
+            .header("user-agent", "Mozilla/5.0")
+            .header("accept", "*/*")
+            .body(Body::empty())
+            .expect("a valid request")
     };
     bencher.with_inputs(request).bench_local_values(|request| {
         let response = router.call(black_box(request)).now_or_never().expect("it is there").expect("it cannot fail");

@@ -67,7 +67,13 @@ pub(crate) struct Surroundings {
 }
 
 /// Serves a connection to its end; every way it can end is the peer's affair, so there is nothing to return.
-pub(crate) async fn run(stream: TcpStream, peer: SocketAddr, tls: Option<Arc<ServerConfig>>, around: Arc<Surroundings>, pass: Pass) {
+pub(crate) async fn run(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    around: Arc<Surroundings>,
+    pass: Pass,
+) {
     let limits = &around.limits;
     // Both are refinements; a kernel that refuses them serves all the same.
     let _ = stream.set_nodelay(true);

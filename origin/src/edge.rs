@@ -161,7 +161,13 @@ mod tests {
 
     #[test]
     fn playlists_without_parts_block_by_segment() {
-        let edge = Edge { last: Some((10, 0)), last_segment: Some(10), next: None, part_target: Duration::ZERO, ..edge((10, 0), (11, 0)) };
+        let edge = Edge {
+            last: Some((10, 0)),
+            last_segment: Some(10),
+            next: None,
+            part_target: Duration::ZERO,
+            ..edge((10, 0), (11, 0))
+        };
         check(edge, 10, None, REACHED);
         check(edge, 11, None, Owed::Wait);
         check(edge, 12, None, Owed::Wait);

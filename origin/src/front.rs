@@ -90,7 +90,9 @@ impl Front {
 fn one_host(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
-    host.as_bytes().iter().all(|byte| matches!(byte, b'!' | b'$'..=b'.' | b'0'..=b';' | b'=' | b'A'..=b'[' | b']' | b'_' | b'a'..=b'z' | b'~'))
+    host.as_bytes().iter().all(
+        |byte| matches!(byte, b'!' | b'$'..=b'.' | b'0'..=b';' | b'=' | b'A'..=b'[' | b']' | b'_' | b'a'..=b'z' | b'~'),
+    )
 }
 
 /// The address behind trusted proxies, read from the right: whatever a stranger wrote stands further left.

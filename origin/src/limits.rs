@@ -95,7 +95,9 @@ impl Network {
     /// Whether `address` lies in the range. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.base, address.to_canonical()) {
-            (IpAddr::V4(base), IpAddr::V4(address)) => prefix(u32::from(base).into(), u32::from(address).into(), 32, self.bits),
+            (IpAddr::V4(base), IpAddr::V4(address)) => {
+                prefix(u32::from(base).into(), u32::from(address).into(), 32, self.bits)
+            }
             (IpAddr::V6(base), IpAddr::V6(address)) => prefix(base.into(), address.into(), 128, self.bits),
             _ => false,
         }

@@ -1,12 +1,12 @@
 //! Everything under `/live/`: looks the object up, waits where the protocol says so, and answers.
 
+use crate::Catalog;
 use crate::cache::Keep;
 use crate::directives::Directives;
 use crate::edge::{Edge, Owed};
 use crate::meter::{Cause, Kind, Meter};
 use crate::path::{Asset, Family, Object};
 use crate::reply::{self, Reply, Wish};
-use crate::Catalog;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::future::{Either, Ready, ready};
@@ -107,10 +107,14 @@ impl<C: Catalog> Live<C> {
             Object::Playlist => return self.playlist(wish, rendition.playlist(), query),
             Object::TsPlaylist => return self.playlist(wish, rendition.ts_playlist(), query),
             Object::Part(msn, part) => return self.part(wish, rendition, (msn, part), kind),
-            Object::Init(generation) => rendition.init(generation).map(|bytes| reply::media(&wish, bytes, kind, (generation.into(), 0))),
+            Object::Init(generation) => {
+                rendition.init(generation).map(|bytes| reply::media(&wish, bytes, kind, (generation.into(), 0)))
+            }
             Object::Segment(msn) => rendition.segment(msn).map(|segment| reply::segment(&wish, &segment, kind)),
             // Muxing is a memory copy of about a millisecond, done once per segment: too short to move off the runtime.
-            Object::TsSegment(msn) => rendition.ts_segment(msn).map(|bytes| reply::media(&wish, bytes, "video/mp2t", (msn, 0))),
+            Object::TsSegment(msn) => {
+                rendition.ts_segment(msn).map(|bytes| reply::media(&wish, bytes, "video/mp2t", (msn, 0)))
+            }
         };
         now(reply.unwrap_or_else(|| missing(&wish, NOT_HELD)))
     }
@@ -123,7 +127,12 @@ impl<C: Catalog> Live<C> {
             Err(_) if current.ended => Directives::default(),
             Err(malformed) => {
                 self.meter.refused(Cause::Directives);
-                return now(reply::refusal(wish.head(), StatusCode::BAD_REQUEST, Keep::Refusal, &malformed.to_string()));
+                return now(reply::refusal(
+                    wish.head(),
+                    StatusCode::BAD_REQUEST,
+                    Keep::Refusal,
+                    &malformed.to_string(),
+                ));
             }
         };
         let skip = directives.skip;
@@ -210,7 +219,10 @@ fn too_long(wish: &Wish, meter: &Meter) -> Reply {
 
 /// Waits for a playlist that satisfies `enough`. `None` when it does not come in time, or can no longer come because the
 /// session is gone. A change wakes all its waiters at once, and the lock inside the watch is held for one comparison.
-async fn hold(shown: &mut watch::Receiver<Arc<Playlist>>, mut enough: impl FnMut(&Playlist) -> bool) -> Option<Arc<Playlist>> {
+async fn hold(
+    shown: &mut watch::Receiver<Arc<Playlist>>,
+    mut enough: impl FnMut(&Playlist) -> bool,
+) -> Option<Arc<Playlist>> {
     match timeout(HOLD_MAX, shown.wait_for(|playlist| enough(playlist))).await {
         Ok(Ok(playlist)) => Some(Arc::clone(&playlist)),
         Ok(Err(_)) | Err(_) => None,

@@ -23,12 +23,16 @@ impl Slice {
         let (first, last) = (first.trim(), last.trim());
         match (position(first), position(last)) {
             (Some(first), Some(last)) if first > last => Slice::Whole,
-            (Some(first), _) if first >= length && (last.is_empty() || position(last).is_some()) => Slice::Unsatisfiable,
+            (Some(first), _) if first >= length && (last.is_empty() || position(last).is_some()) => {
+                Slice::Unsatisfiable
+            }
             (Some(first), Some(last)) => Slice::Bytes { first, last: last.min(length - 1) },
             (Some(first), None) if last.is_empty() => Slice::Bytes { first, last: length - 1 },
             (None, Some(0)) if first.is_empty() => Slice::Unsatisfiable,
             (None, Some(_)) if first.is_empty() && length == 0 => Slice::Unsatisfiable,
-            (None, Some(tail)) if first.is_empty() => Slice::Bytes { first: length.saturating_sub(tail), last: length - 1 },
+            (None, Some(tail)) if first.is_empty() => {
+                Slice::Bytes { first: length.saturating_sub(tail), last: length - 1 }
+            }
             _ => Slice::Whole,
         }
     }
@@ -58,7 +62,19 @@ mod tests {
         check("bytes=100-", Slice::Unsatisfiable);
         check("bytes=100-200", Slice::Unsatisfiable);
         check("bytes=-0", Slice::Unsatisfiable);
-        for odd in ["", "bytes", "bytes=", "bytes=-", "bytes=5-4", "bytes=0-1,3-4", "bytes=a-b", "bytes=1-b", "items=0-1", "bytes=+1-2", "bytes=500-x"] {
+        for odd in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-4",
+            "bytes=0-1,3-4",
+            "bytes=a-b",
+            "bytes=1-b",
+            "items=0-1",
+            "bytes=+1-2",
+            "bytes=500-x",
+        ] {
             check(odd, Slice::Whole);
         }
     }

@@ -6,9 +6,10 @@ use crate::parts::Parts;
 use crate::range::Slice;
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE, RANGE,
+    RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use packager::{Document, Segment};
@@ -43,7 +44,9 @@ impl Wish {
         let range = headers.get(RANGE);
         Wish {
             head: method == Method::HEAD,
-            coding: headers.get(ACCEPT_ENCODING).map_or(Coding::Identity, |accept| Coding::negotiate(accept.as_bytes())),
+            coding: headers
+                .get(ACCEPT_ENCODING)
+                .map_or(Coding::Identity, |accept| Coding::negotiate(accept.as_bytes())),
             known: headers.get(IF_NONE_MATCH).cloned(),
             unless: range.and_then(|_| headers.get(IF_RANGE).cloned()),
             range: range.cloned(),
@@ -143,7 +146,13 @@ pub(crate) fn preflight() -> Reply {
     finish(StatusCode::NO_CONTENT, headers, Body::empty(), 0)
 }
 
-fn object(wish: &Wish, length: usize, kind: &'static str, name: (u64, u32), body: impl FnOnce(usize, usize) -> Body) -> Reply {
+fn object(
+    wish: &Wish,
+    length: usize,
+    kind: &'static str,
+    name: (u64, u32),
+    body: impl FnOnce(usize, usize) -> Body,
+) -> Reply {
     let etag = etag(length, name);
     let mut headers = headers(Keep::Media);
     if wish.knows(&etag) {
@@ -158,12 +167,18 @@ fn object(wish: &Wish, length: usize, kind: &'static str, name: (u64, u32), body
     let (status, first, last) = match wish.slice(&etag, length) {
         Slice::Whole => (StatusCode::OK, 0, length - 1),
         Slice::Bytes { first, last } => {
-            let range = HeaderValue::try_from(format!("bytes {first}-{last}/{length}")).expect("digits and punctuation");
+            let range =
+                HeaderValue::try_from(format!("bytes {first}-{last}/{length}")).expect("digits and punctuation");
             headers.insert(CONTENT_RANGE, range);
             (StatusCode::PARTIAL_CONTENT, first, last)
         }
         Slice::Unsatisfiable => {
-            let mut reply = refusal(wish.head, StatusCode::RANGE_NOT_SATISFIABLE, Keep::Refusal, "The range begins behind the end.");
+            let mut reply = refusal(
+                wish.head,
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                Keep::Refusal,
+                "The range begins behind the end.",
+            );
             let range = HeaderValue::try_from(format!("bytes */{length}")).expect("digits and punctuation");
             reply.response.headers_mut().insert(CONTENT_RANGE, range);
             return reply;

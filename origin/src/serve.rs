@@ -140,7 +140,7 @@ fn turn_away(stream: &TcpStream, peer: SocketAddr, refusal: Refusal, tls: bool) 
 
 /// Whether accepting failed because this process or machine ran out of something, so that trying at once would spin.
 fn exhausted(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, ConnectionRefused, Interrupted, WouldBlock};
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, WouldBlock};
     !matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused | Interrupted | WouldBlock)
 }
 

@@ -1,5 +1,7 @@
 //! The HLS origin over real sockets, fed by a real packager.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod kit;
 
 use axum::body::Body;
@@ -92,11 +94,14 @@ async fn every_answer_carries_what_browsers_and_caches_need() {
         ] {
             assert_eq!(answer.header(name), Some(want), "{path} {name}");
         }
-        assert!(answer.header("access-control-expose-headers").unwrap().contains("Date") && answer.header("date").is_some());
+        assert!(
+            answer.header("access-control-expose-headers").unwrap().contains("Date") && answer.header("date").is_some()
+        );
         assert_eq!(answer.header("vary").is_some(), path.ends_with("m3u8"), "{path}");
 
         let head = server.ask("HEAD", &path, &[]).await;
-        let without_date = |answer: &Answer| answer.headers.iter().filter(|(name, _)| name != "date").cloned().collect::<Vec<_>>();
+        let without_date =
+            |answer: &Answer| answer.headers.iter().filter(|(name, _)| name != "date").cloned().collect::<Vec<_>>();
         assert_eq!((head.status, without_date(&head), head.body.len()), (200, without_date(&answer), 0), "{path}");
 
         if let Some(etag) = answer.header("etag") {
@@ -122,8 +127,14 @@ async fn playlists_are_packed_as_the_client_likes() {
     assert_eq!(get("br;q=0").await.body, plain.body);
     let tags = [plain.header("etag"), gzip.header("etag"), brotli.header("etag")];
     assert!(tags[0] != tags[1] && tags[1] != tags[2] && tags[0] != tags[2], "{tags:?}");
-    assert_eq!(server.ask("GET", &path, &[("Accept-Encoding", "gzip"), ("If-None-Match", tags[1].unwrap())]).await.status, 304);
-    assert_eq!(server.ask("GET", &path, &[("Accept-Encoding", "gzip"), ("If-None-Match", tags[0].unwrap())]).await.status, 200);
+    assert_eq!(
+        server.ask("GET", &path, &[("Accept-Encoding", "gzip"), ("If-None-Match", tags[1].unwrap())]).await.status,
+        304
+    );
+    assert_eq!(
+        server.ask("GET", &path, &[("Accept-Encoding", "gzip"), ("If-None-Match", tags[0].unwrap())]).await.status,
+        200
+    );
     assert_eq!(server.get(&format!("{path}?utm_source=x&y")).await, plain);
 }
 
@@ -139,7 +150,11 @@ async fn a_reload_is_held_until_the_part_is_listed() {
     assert!(!asked.is_finished());
     show.until_next(3, 3);
     let answer = got(asked).await;
-    assert!(answer.text().contains("source/3.2.m4s") && !answer.text().contains("URI=\"source/3.4.m4s\""), "{}", answer.text());
+    assert!(
+        answer.text().contains("source/3.2.m4s") && !answer.text().contains("URI=\"source/3.4.m4s\""),
+        "{}",
+        answer.text()
+    );
     assert_eq!(seconds(&answer), 12, "six target durations: it is the answer to this very URL");
     assert!(!whole.is_finished());
     show.until_next(4, 0);
@@ -263,7 +278,8 @@ async fn a_segment_is_its_parts_and_any_range_of_them() {
     let behind = server.ask("GET", &path, &[("Range", "bytes=999999999-")]).await;
     assert_eq!((behind.status, behind.header("content-range")), (416, Some(&*format!("bytes */{length}"))));
     let etag = server.get(&path).await.header("etag").unwrap().to_owned();
-    let if_range = async |tag: &str| server.ask("GET", &path, &[("Range", "bytes=0-9"), ("If-Range", tag)]).await.status;
+    let if_range =
+        async |tag: &str| server.ask("GET", &path, &[("Range", "bytes=0-9"), ("If-Range", tag)]).await.status;
     assert_eq!((if_range(&etag).await, if_range("\"other\"").await), (206, 200));
     let head = server.ask("HEAD", &path, &[("Range", "bytes=0-9")]).await;
     assert_eq!((head.status, head.header("content-length")), (206, Some("10")));
@@ -347,8 +363,12 @@ async fn other_names_and_methods_are_refused() {
         }
     }
     let post = server.ask("POST", "/live/demo/index.m3u8", &[("Content-Length", "0")]).await;
-    assert_eq!((post.status, post.header("allow"), post.header("cache-control")), (405, Some("GET, HEAD, OPTIONS"), Some("no-store")));
-    let preflight = [("Origin", "http://x"), ("Access-Control-Request-Method", "GET"), ("Access-Control-Request-Headers", "range")];
+    assert_eq!(
+        (post.status, post.header("allow"), post.header("cache-control")),
+        (405, Some("GET, HEAD, OPTIONS"), Some("no-store"))
+    );
+    let preflight =
+        [("Origin", "http://x"), ("Access-Control-Request-Method", "GET"), ("Access-Control-Request-Headers", "range")];
     let options = server.ask("OPTIONS", "/live/demo/s-1/source/1.m4s", &preflight).await;
     assert_eq!((options.status, options.header("access-control-allow-origin")), (204, Some("*")));
     assert!(options.header("access-control-allow-headers").unwrap().contains("Range"));
@@ -364,7 +384,14 @@ async fn http2_is_held_and_woken_like_http1() {
     // One connection each: curl 7.88 does not reuse one that began with prior knowledge.
     let held = ["source.m3u8?_HLS_msn=3&_HLS_part=2", "source/3.2.m4s"].map(|path| {
         Command::new("curl")
-            .args(["-sf", "--http2-prior-knowledge", "-w", "%{http_version} %{http_code} %{size_download}", "-o", "/dev/null"])
+            .args([
+                "-sf",
+                "--http2-prior-knowledge",
+                "-w",
+                "%{http_version} %{http_code} %{size_download}",
+                "-o",
+                "/dev/null",
+            ])
             .arg(url(path))
             .stdout(std::process::Stdio::piped())
             .spawn()
@@ -390,7 +417,14 @@ async fn nobody_is_held_longer_than_eight_seconds() {
         let request = Request::get(format!("{BASE}/{path}")).body(Body::empty()).unwrap();
         let response = router.call(request).await.unwrap();
         assert_eq!(response.status(), 503, "{path}");
-        assert_eq!((&response.headers()["cache-control"], &response.headers()["retry-after"]), (&"no-store".parse().unwrap(), &"1".parse().unwrap()));
-        assert!((Duration::from_secs(7)..Duration::from_secs(8)).contains(&begin.elapsed()), "{path}: {:?}", begin.elapsed());
+        assert_eq!(
+            (&response.headers()["cache-control"], &response.headers()["retry-after"]),
+            (&"no-store".parse().unwrap(), &"1".parse().unwrap())
+        );
+        assert!(
+            (Duration::from_secs(7)..Duration::from_secs(8)).contains(&begin.elapsed()),
+            "{path}: {:?}",
+            begin.elapsed()
+        );
     }
 }

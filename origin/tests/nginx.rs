@@ -1,6 +1,8 @@
 //! The recipe of `deploy/nginx/weir-cdn.conf`, run by a real nginx in front of the origin. Passes without a word where
 //! nginx is not installed.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod kit;
 
 use kit::gauges::Gauges;
@@ -27,7 +29,9 @@ struct Nginx {
 impl Nginx {
     /// Starts the recipe for an origin, with only its three marked lines changed.
     async fn start(origin: SocketAddr) -> Option<Nginx> {
-        let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"].iter().find(|path| Path::new(path).exists())?;
+        let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"]
+            .iter()
+            .find(|path| Path::new(path).exists())?;
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let folder = std::env::temp_dir().join(format!("weir-nginx-{}", address.port()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -43,7 +47,11 @@ impl Nginx {
             recipe.replace(from, &to)
         });
         let at = folder.display();
-        let user = if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) { "user root;" } else { "" };
+        let user = if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
+            "user root;"
+        } else {
+            ""
+        };
         let whole = format!(
             "{user} daemon off; worker_processes 2; pid {at}/pid; error_log {at}/error.log warn;\n\
              events {{ worker_connections 1024; }}\n\

@@ -1,12 +1,14 @@
 //! The listener against strangers: bounds, deadlines, drain. No media is involved.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod kit;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Extension};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use axum::Router;
 use kit::{PATIENCE, Server};
 use origin::{Limits, Peer};
 use std::net::SocketAddr;
@@ -23,13 +25,19 @@ fn hello() -> Router {
         .route("/", get(async || "hello"))
         .route("/big", get(async || Bytes::from(vec![7; BIG])))
         .route("/panic", get(async || -> &'static str { panic!("on purpose") }))
-        .route("/peer", get(async |Extension(peer): Extension<Peer>, info: ConnectInfo<SocketAddr>| {
-            format!("{} {} {}", peer.client, peer.tls, info.0 == peer.socket)
-        }))
-        .route("/count", post(async |body: Body| match axum::body::to_bytes(body, usize::MAX).await {
-            Ok(bytes) => (StatusCode::OK, bytes.len().to_string()),
-            Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
-        }))
+        .route(
+            "/peer",
+            get(async |Extension(peer): Extension<Peer>, info: ConnectInfo<SocketAddr>| {
+                format!("{} {} {}", peer.client, peer.tls, info.0 == peer.socket)
+            }),
+        )
+        .route(
+            "/count",
+            post(async |body: Body| match axum::body::to_bytes(body, usize::MAX).await {
+                Ok(bytes) => (StatusCode::OK, bytes.len().to_string()),
+                Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+            }),
+        )
 }
 
 fn quick() -> Limits {
@@ -240,11 +248,14 @@ async fn a_drain_lets_requests_finish_and_then_ends() {
     let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let router = {
         let (asked, go) = (Arc::clone(&asked), Arc::clone(&go));
-        Router::new().route("/", get(async move || {
-            asked.notify_one();
-            go.notified().await;
-            "late"
-        }))
+        Router::new().route(
+            "/",
+            get(async move || {
+                asked.notify_one();
+                go.notified().await;
+                "late"
+            }),
+        )
     };
     let server = Server::start(router, Limits::default()).await;
     let (mut idle, mut busy) = (server.connect().await, server.connect().await);
@@ -262,10 +273,13 @@ async fn a_drain_does_not_wait_for_ever() {
     let asked = Arc::new(Notify::new());
     let router = {
         let asked = Arc::clone(&asked);
-        Router::new().route("/", get(async move || {
-            asked.notify_one();
-            std::future::pending::<&'static str>().await
-        }))
+        Router::new().route(
+            "/",
+            get(async move || {
+                asked.notify_one();
+                std::future::pending::<&'static str>().await
+            }),
+        )
     };
     let server = Server::start(router, quick()).await;
     let mut client = server.connect().await;

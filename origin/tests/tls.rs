@@ -1,5 +1,7 @@
 //! The listener over TLS: both protocols, a changed certificate, clients that do not speak TLS.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod kit;
 
 use axum::Router;

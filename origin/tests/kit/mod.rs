@@ -113,7 +113,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             let body = self.chunks().await;
             return Some(Answer { status, headers, body });
         }
-        let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
+        let length =
+            headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
         let length = if head || status == 304 || status == 204 { 0 } else { length };
         while self.buffer.len() < length {
             assert_ne!(self.more().await, 0, "body cut at {} of {length}", self.buffer.len());
@@ -150,7 +151,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     async fn more(&mut self) -> usize {
         let mut chunk = [0; 16 * 1024];
-        let read = tokio::time::timeout(PATIENCE, self.socket.read(&mut chunk)).await.expect("a byte or the end in time");
+        let read =
+            tokio::time::timeout(PATIENCE, self.socket.read(&mut chunk)).await.expect("a byte or the end in time");
         // A reset is an end too.
         let read = read.unwrap_or(0);
         self.buffer.extend_from_slice(&chunk[..read]);

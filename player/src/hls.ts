@@ -6,6 +6,7 @@
  */
 import Hls, { AbrController, ErrorDetails, ErrorTypes, Events, type ErrorData, type HlsConfig } from 'hls.js';
 import { rungLabels, type Engine, type Report, type Rung } from './engine.ts';
+import { Worst, partsBehind, room } from './lag.ts';
 import { Shelf } from './shelf.ts';
 
 export function supported(): boolean {
@@ -53,6 +54,13 @@ function config(rate_bps: number): Partial<HlsConfig> {
   };
 }
 
+/** What must be left in the buffer when the viewer's rung changes to a slower one. */
+const MARGIN_S = 0.4;
+/** A change the viewer asked for waits so long for that, then it comes anyway. */
+const ROOM_WAIT_MS = 6_000;
+/** A network this many times faster than the rung asks for no change: no room is kept for one. */
+const CALM = 2.5;
+
 /** With less than this ahead a lower rung is taken in the middle of a segment: a frozen picture beats a stall. */
 const EMERGENCY_S = 0.3;
 
@@ -75,13 +83,27 @@ function midSegment(hls: Hls): boolean {
 
 export function openHls(video: HTMLVideoElement, url: string, report: Report): Engine {
   let held: number | null = null;
+  let askedAt = 0;
+  const worst = new Worst();
+  /** Delay beyond the hold-back that a change of rung needs; none for a viewer who stays on one. */
+  const extra = (hls: Hls): number => {
+    const details = hls.latestLevelDetails;
+    const level = hls.levels[hls.loadLevel];
+    if (!details || !level) return 0;
+    const stays = held === null ? hls.bandwidthEstimate > CALM * level.maxBitrate : held === hls.loadLevel;
+    if (stays) return 0;
+    return room(worst.get(performance.now()), details.partHoldBack, details.partTarget, MARGIN_S);
+  };
+  const hasRoom = (hls: Hls): boolean =>
+    performance.now() - askedAt > ROOM_WAIT_MS || hls.latency - (hls.targetLatency ?? 0) > extra(hls) - 0.1;
   class AtSegments extends AbrController {
     override get nextAutoLevel(): number {
       const wanted = held ?? super.nextAutoLevel;
       // Gone once the engine is dropped; its last timers may still ask.
       const hls = this.hls as Hls | null;
-      if (!hls || hls.loadLevel < 0 || wanted === hls.loadLevel || !midSegment(hls)) return wanted;
+      if (!hls || hls.loadLevel < 0 || wanted === hls.loadLevel) return wanted;
       const now = hls.loadLevel;
+      if (!midSegment(hls) && (held === null || hasRoom(hls))) return wanted;
       const ahead = hls.mainForwardBufferInfo?.len ?? 0;
       return held === null && wanted < now && ahead < EMERGENCY_S ? wanted : now;
     }
@@ -98,8 +120,10 @@ export function openHls(video: HTMLVideoElement, url: string, report: Report): E
       width: level.width, height: level.height, frameRate: level.frameRate, bitrate_bps: level.maxBitrate,
     })));
     rungs = hls.levels
-      .map((level, id) => ({ id, label: labels[id] ?? '', bitrate_bps: level.maxBitrate }))
-      .sort((a, b) => b.bitrate_bps - a.bitrate_bps);
+      .map((level, id) => ({ id, label: labels[id] ?? '', bitrate_bps: level.maxBitrate, lines: level.height }))
+      // By picture first: a calm source may announce less than the rungs made of it.
+      .sort((a, b) => b.lines - a.lines || b.bitrate_bps - a.bitrate_bps)
+      .map(({ id, label, bitrate_bps }) => ({ id, label, bitrate_bps }));
     report({ type: 'ladder', rungs });
   });
   hls.on(Events.LEVEL_SWITCHING, (_, { level }) => {
@@ -107,7 +131,12 @@ export function openHls(video: HTMLVideoElement, url: string, report: Report): E
     if (level === held) hls.loadLevel = level;
   });
   hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
-    if (!details.live) report({ type: 'closing' });
+    if (!details.live) return report({ type: 'closing' });
+    const listed = (details.partList ?? []).map((part) => ({ msn: part.fragment.sn, part: part.index }));
+    const others = (details.renditionReports ?? []).map((other) => ({
+      msn: other.decimalInteger('LAST-MSN'), part: other.decimalInteger('LAST-PART'),
+    }));
+    worst.put(partsBehind(listed, others) * details.partTarget, performance.now());
   });
   const shelf = new Shelf();
   hls.on(Events.FRAG_BUFFERED, (_, { frag, part }) => {
@@ -131,11 +160,12 @@ export function openHls(video: HTMLVideoElement, url: string, report: Report): E
     choose(id) {
       // What is buffered is played, and the change comes with the next segment.
       held = id;
+      askedAt = performance.now();
       hls.loadLevel = id === hls.loadLevel ? id : -1;
     },
     showing: () => shelf.at(video.currentTime),
     behindEdge: () => (hls.latency > 0 ? hls.latency : null),
-    target: () => hls.targetLatency,
+    target: () => (hls.targetLatency === null ? null : hls.targetLatency + extra(hls)),
     pictureTime: () => hls.playingDate?.getTime() ?? null,
     destroy: () => hls.destroy(),
   };

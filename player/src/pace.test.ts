@@ -25,3 +25,10 @@ it('an_empty_buffer_or_a_rewound_viewer_is_left_alone', () => {
   expect(pace(2.0, 1.0, 0.39, 1.05)).toBe(1);
   expect(pace(9.0, 1.0, 5, 1)).toBe(1);
 });
+
+it('a_viewer_too_near_the_edge_falls_back_gently', () => {
+  expect(pace(1.0, 1.3, 0.6, 1)).toBe(0.94);
+  expect(pace(0.5, 1.3, 0.6, 1)).toBe(0.93);
+  expect(pace(1.25, 1.3, 0.6, 0.95)).toBe(0.97);
+  expect(pace(1.28, 1.3, 0.6, 0.97)).toBe(1);
+});

@@ -24,6 +24,8 @@ const STUCK_CLOSING_MS = 1_500;
 const SLEPT_MS = 4_000;
 /** Behind the wanted place by more than this after sleep, a hidden tab or a long pause: go to the live edge. */
 const LEFT_BEHIND_S = 6;
+/** Late by more than this through no wish of the viewer's (a stall): jump rather than hurry for minutes. */
+const JUMP_S = 2.5;
 /** Up to here the viewer counts as live. */
 const LIVE_WITHIN_S = 2;
 /** A phase without picture is worth words after this. */
@@ -73,6 +75,8 @@ export class Viewer {
   #heldLabel: string | null = null;
   /** False from the viewer's own pause to the viewer's own play: a new engine does not start over that wish. */
   #wanted = true;
+  /** The viewer paused or went back, and is behind on purpose. */
+  #behind = false;
 
   constructor(name: string) {
     this.name = name;
@@ -86,7 +90,10 @@ export class Viewer {
     video.addEventListener('pause', () => {
       this.paused.value = true;
       // The element also pauses at the end of media and when an engine lets go of it.
-      if (this.#engine && !video.ended) this.#wanted = false;
+      if (this.#engine && !video.ended) {
+        this.#wanted = false;
+        this.#behind = true;
+      }
     }, on);
     video.addEventListener('play', () => this.#resumed(), on);
     video.addEventListener('ended', () => this.#fact({ type: 'finished' }), on);
@@ -136,6 +143,7 @@ export class Viewer {
 
   goLive(): void {
     this.#engine?.goLive();
+    this.#behind = false;
     this.#movedAt = performance.now();
     if (this.#video?.paused) void this.#play();
   }
@@ -145,6 +153,7 @@ export class Viewer {
     const video = this.#video;
     if (!video || !video.seekable.length) return;
     const first = video.seekable.start(0);
+    this.#behind = true;
     const room = (this.#engine?.behindEdge() ?? 0) - (this.#engine?.target() ?? 0);
     video.currentTime = Math.max(first + 0.5, video.currentTime + Math.min(by_s, Math.max(0, room)));
   }
@@ -276,7 +285,10 @@ export class Viewer {
     const video = this.#video;
     if (!video || video.paused || this.playback.value.phase.kind !== 'playing') return;
     const behind = this.#engine?.behindEdge() ?? 0;
-    if (behind - (this.#engine?.target() ?? 0) > LEFT_BEHIND_S) this.#engine?.goLive();
+    if (behind - (this.#engine?.target() ?? 0) > LEFT_BEHIND_S) {
+      this.#behind = false;
+      this.#engine?.goLive();
+    }
   }
 
   #tick(): void {
@@ -329,6 +341,10 @@ export class Viewer {
     if (!video || behind === null || target === null) return;
     const { buffered } = video;
     const ahead = buffered.length ? buffered.end(buffered.length - 1) - video.currentTime : 0;
+    const late = behind - target;
+    if (late < LIVE_WITHIN_S) this.#behind = false;
+    // Only to where there is something to play already.
+    if (late > JUMP_S && ahead > late && !this.#behind && !this.#closing && !video.seeking) return this.#engine?.goLive();
     const rate = this.#closing ? 1 : pace(behind, target, ahead, video.playbackRate);
     if (rate !== video.playbackRate) video.playbackRate = rate;
   }

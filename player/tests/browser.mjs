@@ -18,8 +18,8 @@ import { STREAM, look, loudness, median, openBrowser, openPage, openQuality, sle
 const run = promisify(exec);
 const SWITCHES = Number(process.env.SWITCHES ?? 50);
 const JOINS = Number(process.env.JOINS ?? 9);
-/** A switch comes with the next segment, at most 4 s long, and is then on screen when the buffer before it was played. */
-const SWITCHED_MS = 8_000;
+/** A switch may wait 6 s until the slower rung can follow, comes with the next segment and shows when the buffer was played. */
+const SWITCHED_MS = 14_000;
 
 let browser;
 before(async () => (browser = await openBrowser()));

@@ -30,7 +30,11 @@ pub fn extract(data: &Bytes, codec: VideoCodec, nal_length_size: u8) -> Vec<Byte
         };
         let rbsp = nal::unescape(unit.get(header..).unwrap_or_default());
         messages(&rbsp, |kind, payload| {
-            if kind == SEI_T35 && payload.starts_with(&CC_DATA) && payload.len() <= PAYLOAD_MAX && found.len() < PAYLOADS_MAX {
+            if kind == SEI_T35
+                && payload.starts_with(&CC_DATA)
+                && payload.len() <= PAYLOAD_MAX
+                && found.len() < PAYLOADS_MAX
+            {
                 found.push(Bytes::copy_from_slice(payload));
             }
         });
@@ -64,7 +68,8 @@ pub fn insert(data: Bytes, payloads: &[Bytes]) -> Bytes {
     if payloads.is_empty() {
         return data;
     }
-    let slice = nal::units(&data, 4).map_while(Result::ok).find(|unit| (1..=h264::NAL_IDR).contains(&h264::nal_type(unit)));
+    let slice =
+        nal::units(&data, 4).map_while(Result::ok).find(|unit| (1..=h264::NAL_IDR).contains(&h264::nal_type(unit)));
     // Units share the memory of `data`, so the distance of their addresses is the place of the slice in it.
     let before = slice.map_or(data.len(), |unit| unit.as_ptr().addr() - data.as_ptr().addr() - 4);
     let sei = sei(payloads);

@@ -107,7 +107,9 @@ impl FromStr for EncoderChoice {
             "auto" => Ok(Self::Auto),
             "x264" | "x264enc" => Ok(Self::X264),
             "openh264" | "openh264enc" => Ok(Self::OpenH264),
-            name if (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) => {
+            name if (1..=32).contains(&name.len())
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) =>
+            {
                 Ok(Self::Element(name.to_owned()))
             }
             _ => Err(WireError::Field { field: "encoder" }),
@@ -352,7 +354,11 @@ impl ToWorker {
                 sync: r.flag("sync")?,
                 data: r.rest("unit", 0, UNIT_MAX)?,
             },
-            5 => Self::Boundary { msn: r.u64("media sequence number")?, at: r.time("boundary")?, discontinuity: r.flag("discontinuity")? },
+            5 => Self::Boundary {
+                msn: r.u64("media sequence number")?,
+                at: r.time("boundary")?,
+                discontinuity: r.flag("discontinuity")?,
+            },
             6 => Self::AddRung(r.rung()?),
             7 => Self::Finish,
             kind => return Err(WireError::Kind { kind }),

@@ -92,7 +92,14 @@ pub(crate) struct Cutter {
 
 impl Cutter {
     /// `grid` is the frame rate all rungs share or are multiples of; `part` is the length of a part.
-    pub fn new(first_msn: u64, target: MediaTime, grid: FrameRate, part: MediaTime, has_video: bool, passthrough: bool) -> Self {
+    pub fn new(
+        first_msn: u64,
+        target: MediaTime,
+        grid: FrameRate,
+        part: MediaTime,
+        has_video: bool,
+        passthrough: bool,
+    ) -> Self {
         Self {
             plan: Plan::default(),
             next_msn: first_msn,
@@ -162,7 +169,11 @@ impl Cutter {
         if unit.sync && pts > start && pts > self.plan.settled {
             let since = pts - start;
             if must || (self.passthrough && since >= SEGMENT_MIN) {
-                let end = if since > self.longest() { self.media_end().clamp(start + self.frame(), start + self.longest()) } else { pts };
+                let end = if since > self.longest() {
+                    self.media_end().clamp(start + self.frame(), start + self.longest())
+                } else {
+                    pts
+                };
                 self.cut(end, pts, must || end < pts, cues);
                 (self.broken, self.stalled) = (false, false);
                 return true;
@@ -216,7 +227,11 @@ impl Cutter {
             }
             let start = self.open_start();
             if self.broken || self.stalled || (changed && pts > start) {
-                let end = if pts - start > self.longest() { self.media_end().clamp(start + self.frame(), start + SEGMENT) } else { pts };
+                let end = if pts - start > self.longest() {
+                    self.media_end().clamp(start + self.frame(), start + SEGMENT)
+                } else {
+                    pts
+                };
                 self.cut(end, pts, true, &mut cues);
                 (self.broken, self.stalled) = (false, false);
             }
@@ -269,8 +284,9 @@ impl Cutter {
 
     /// Nothing comes any more; the open segment ends with its media.
     pub fn finish(&mut self) {
-        self.plan.settled = self.plan.settled.max(self.newest_audio.unwrap_or_default());
-        self.plan.finish(self.media_end().max(self.plan.settled + self.frame()));
+        let end = self.media_end().max(self.head() + self.frame());
+        self.plan.settled = end;
+        self.plan.finish(end);
     }
 
     /// The source is still repackaged.

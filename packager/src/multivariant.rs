@@ -1,7 +1,10 @@
 //! The multivariant playlists, and the bandwidths they declare.
 
 use crate::bandwidth::Meter;
-use m3u8_rs::{AlternativeMedia, AlternativeMediaType, ClosedCaptionGroupId, InstreamId, MasterPlaylist, QuotedOrUnquoted, Resolution, VariantStream};
+use m3u8_rs::{
+    AlternativeMedia, AlternativeMediaType, ClosedCaptionGroupId, InstreamId, MasterPlaylist, QuotedOrUnquoted,
+    Resolution, VariantStream,
+};
 use media::{AudioConfig, FrameRate, MediaTime, VideoConfig};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,57 +13,65 @@ use std::sync::Arc;
 /// within the 25 % Apple's rules allow for live (1.27).
 const PEAK_HEADROOM: f64 = 1.15;
 const AVERAGE_HEADROOM: f64 = 1.08;
-/// A measured rate may come this near to the declared one before that is raised.
-const NEAR: f64 = 1.02;
-/// A declared average this far above the measured one is lowered.
-const FAR: f64 = 1.25;
+/// As much more when nothing was measured yet, falling to nothing within `SETTLED`: a variable bit rate shows its peak late
+/// (a film trailer had twice its first five seconds' rate half a minute on).
+const EARLY_HEADROOM: f64 = 0.6;
+const SETTLED: MediaTime = MediaTime::from_millis(60_000);
 /// A measurement this long replaces what was known beforehand.
 const MEASURED: MediaTime = MediaTime::from_millis(5_000);
+/// A measured rate may come this near to the declared one before that is raised.
+const NEAR: f64 = 1.02;
+/// A declared rate this far from what would be declared now is declared anew.
+const STALE: f64 = 0.05;
+/// Bits per pixel of ordinary H.264: 1.9 Mb/s for 1280x720 at 30 frames per second.
+const USUAL_BITS_PER_PIXEL: f64 = 0.07;
 /// An encoder at a low load may stay far below its target; a declared peak beyond this is misleading (3 is a fault).
 const HINT_MAX: f64 = 2.5;
 
 const AUDIO_GROUP: &str = "audio";
 const CAPTIONS_GROUP: &str = "cc";
 
-/// What a playlist says of a rendition's bit rate. It is raised before the measured one reaches it, and lowered only when
-/// the first measurement replaces a guess.
+/// What a playlist says of a rendition's bit rate: never below what was measured.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Declared {
-    hint_bps: f64,
+    /// What an encoder may use, though it may not have yet.
+    told_bps: f64,
+    /// An encoder of ours was told so; else it is what is usual for the picture size, believed only at first.
     is_rung: bool,
     peak_bps: f64,
     average_bps: f64,
 }
 
 impl Declared {
-    /// For a source, whose bit rate was guessed from a short probe.
-    pub fn guessed(bps: f64) -> Self {
-        Self { hint_bps: bps, peak_bps: bps, average_bps: bps, is_rung: false }
+    /// For a source, whose bit rate was guessed from a short probe, and from what is usual.
+    pub fn guessed(bps: f64, usual_bps: f64) -> Self {
+        let peak_bps = (bps * (1.0 + EARLY_HEADROOM)).max(usual_bps.min(bps * HINT_MAX));
+        Self { told_bps: usual_bps, is_rung: false, peak_bps, average_bps: bps.max(peak_bps / 2.0) }
     }
 
     /// For a rung, whose encoder was told its bit rate.
     pub fn told(bps: f64) -> Self {
-        Self { hint_bps: bps * 1.1, peak_bps: bps * 1.1, average_bps: bps, is_rung: true }
+        Self { told_bps: bps * PEAK_HEADROOM, is_rung: true, peak_bps: bps * PEAK_HEADROOM, average_bps: bps }
     }
 
     /// Takes a measurement into account.
     pub fn update(&mut self, meter: &Meter) {
         let (peak, average) = (meter.peak_bps(), meter.average_bps());
-        if meter.length() < MEASURED || peak <= 0.0 {
-            self.peak_bps = self.peak_bps.max(peak * NEAR);
-            self.average_bps = self.average_bps.max(average).min(self.peak_bps);
-            return;
+        let early = EARLY_HEADROOM * (1.0 - meter.length().as_secs_f64() / SETTLED.as_secs_f64()).max(0.0);
+        let told = if self.is_rung || early > 0.0 { self.told_bps } else { 0.0 };
+        let mut wanted_peak = (peak * (PEAK_HEADROOM + early)).max(told.min(peak * HINT_MAX));
+        let mut wanted_average = average * (AVERAGE_HEADROOM + early);
+        if meter.length() < MEASURED {
+            wanted_peak = wanted_peak.max(self.peak_bps);
+            wanted_average = wanted_average.max(self.average_bps);
         }
-        // The encoder may yet use what it was told it may.
-        let floor = if self.is_rung { self.hint_bps.min(peak * HINT_MAX) } else { 0.0 };
-        let is_guess = self.hint_bps > 0.0 && self.peak_bps == self.hint_bps && !self.is_rung;
-        if is_guess || peak * NEAR > self.peak_bps || (self.is_rung && self.peak_bps > floor.max(peak * PEAK_HEADROOM) * 1.01) {
-            self.peak_bps = (peak * PEAK_HEADROOM).max(floor);
-            self.hint_bps = if self.is_rung { self.hint_bps } else { 0.0 };
-        }
-        if average * NEAR > self.average_bps || average * FAR < self.average_bps {
-            self.average_bps = average * AVERAGE_HEADROOM;
-        }
+        let renew = |declared: &mut f64, measured: f64, wanted: f64| {
+            if measured * NEAR > *declared || (wanted - *declared).abs() > *declared * STALE {
+                *declared = wanted;
+            }
+        };
+        renew(&mut self.peak_bps, peak, wanted_peak);
+        renew(&mut self.average_bps, average, wanted_average);
         self.average_bps = self.average_bps.min(self.peak_bps);
     }
 
@@ -78,6 +89,11 @@ impl Declared {
         let peak = sum(self.peak_bps, more.peak_bps);
         (peak, sum(self.average_bps, more.average_bps).min(peak))
     }
+}
+
+/// What encoders usually make of such pictures, in bits per second.
+pub(crate) fn usual_bps(config: &VideoConfig, rate: FrameRate) -> f64 {
+    f64::from(config.width) * f64::from(config.height) * rate.as_f64() * USUAL_BITS_PER_PIXEL
 }
 
 /// A video variant as the playlist describes it.
@@ -98,10 +114,17 @@ pub(crate) struct Audio {
 }
 
 /// Writes a multivariant playlist; `None` when there is nothing to list. With `ts`, audio is muxed into the variants.
-pub(crate) fn render(session: &str, variants: &[Variant], audio: Option<&Audio>, captions: bool, ts: bool) -> Option<String> {
+pub(crate) fn render(
+    session: &str,
+    variants: &[Variant],
+    audio: Option<&Audio>,
+    captions: bool,
+    ts: bool,
+) -> Option<String> {
     let suffix = if ts { "ts.m3u8" } else { "m3u8" };
     let uri = |id: &str| format!("{session}/{id}.{suffix}");
-    let mut list = MasterPlaylist { version: Some(if ts { 3 } else { 6 }), independent_segments: true, ..Default::default() };
+    let mut list =
+        MasterPlaylist { version: Some(if ts { 3 } else { 6 }), independent_segments: true, ..Default::default() };
     let grouped = !ts && !variants.is_empty();
     if let Some(audio) = audio.filter(|_| grouped) {
         list.alternatives.push(AlternativeMedia {
@@ -142,14 +165,22 @@ pub(crate) fn render(session: &str, variants: &[Variant], audio: Option<&Audio>,
             resolution: Some(Resolution { width: variant.config.width.into(), height: variant.config.height.into() }),
             frame_rate: Some((fps * 1000.0).round() / 1000.0),
             audio: audio.filter(|_| grouped).map(|_| AUDIO_GROUP.into()),
-            closed_captions: Some(if captions { ClosedCaptionGroupId::GroupId(CAPTIONS_GROUP.into()) } else { ClosedCaptionGroupId::None }),
-            other_attributes: Some(HashMap::from([("VIDEO-RANGE".into(), QuotedOrUnquoted::Unquoted(video_range(&variant.config).into()))])),
+            closed_captions: Some(if captions {
+                ClosedCaptionGroupId::GroupId(CAPTIONS_GROUP.into())
+            } else {
+                ClosedCaptionGroupId::None
+            }),
+            other_attributes: Some(HashMap::from([(
+                "VIDEO-RANGE".into(),
+                QuotedOrUnquoted::Unquoted(video_range(&variant.config).into()),
+            )])),
             ..Default::default()
         });
     }
     if let Some(audio) = audio.filter(|_| variants.is_empty()) {
         let frames = f64::from(audio.config.sample_rate) / 1024.0;
-        let (bandwidth, average) = audio.declared.rates(Declared::default(), |bps| if ts { ts_rate(bps, frames / 6.0) } else { bps });
+        let (bandwidth, average) =
+            audio.declared.rates(Declared::default(), |bps| if ts { ts_rate(bps, frames / 6.0) } else { bps });
         list.variants.push(VariantStream {
             uri: uri(&audio.id),
             bandwidth,

@@ -1,5 +1,5 @@
 use crate::cutter::{Cue, Cutter};
-use crate::lane::{AudioLane, PartGrid, VideoLane, Writer, dropped, frame_samples, STAMP_JITTER};
+use crate::lane::{AudioLane, PartGrid, STAMP_JITTER, VideoLane, Writer, dropped, frame_samples};
 use crate::multivariant::{self, Audio, Declared, Variant};
 use crate::playlist::{self, Header};
 use crate::rendition::Rendition;
@@ -15,15 +15,14 @@ const PART: MediaTime = MediaTime::from_millis(333);
 const AUDIO_ONLY_GRID: FrameRate = FrameRate { num: 30, den: 1 };
 /// An encoded rendition this far behind the plan gets gaps.
 const ENCODED_LAG_MAX: MediaTime = MediaTime::from_millis(8_000);
-/// The same while the source's video is away, when nothing is in the worker any more but what it holds.
-const AWAY_LAG_MAX: MediaTime = MediaTime::from_millis(3_000);
-/// Passed-through audio this far behind the video is missing.
-const AUDIO_LAG_MAX: MediaTime = MediaTime::from_millis(2_500);
+/// The same for one that got gaps already, which must go on steadily; while the source's video is away, when nothing is in
+/// the worker but what it holds; and for passed-through audio behind the video.
+const MISSING_LAG_MAX: MediaTime = MediaTime::from_millis(2_500);
 /// How long the multivariant playlist waits for renditions that have no media yet.
 const APPEAR_WITHIN: Duration = Duration::from_millis(2_500);
 /// AAC as our encoder makes it, for the length of parts before its first frame: the longest of its frames.
 const ENCODED_AUDIO: (i64, u32) = (1024, 44_100);
-const AUDIO_GUESS_BPS: f64 = 160_000.0;
+const AUDIO_GUESS_BPS: f64 = 140_000.0;
 
 /// Where the units of rendition `source` come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,22 +68,26 @@ impl Packager {
         let cutter = Cutter::new(plan.first_msn, target, grid, part, has_video, has_video && plan.passthrough);
         let writer = |id: &str, track| {
             let empty = Shelf::default();
-            let (first, ts) = (playlist::render(&header, id, &empty, plan.first_msn, &[]), playlist::render_ts(&header, id, &empty, None));
+            let (first, ts) = (
+                playlist::render(&header, id, &empty, plan.first_msn, &[]),
+                playlist::render_ts(&header, id, &empty, None),
+            );
             let rendition = Arc::new(Rendition::new(id.to_owned(), track, first, ts));
             window.add(Arc::clone(&rendition));
-            Writer::new(rendition, PartGrid { part }, plan.first_msn, target)
+            Writer::new(rendition, PartGrid { part }, plan.first_msn, &header)
         };
         let mut video = Vec::new();
         if let Some(facts) = facts.filter(|_| plan.passthrough) {
-            let guess = f64::from(facts.bitrate_bps);
-            video.push((VideoLane::new(writer("source", Track::Video), facts.frame_rate, false), Declared::guessed(guess)));
+            let usual = multivariant::usual_bps(&facts.config, facts.frame_rate);
+            let guess = Declared::guessed(f64::from(facts.bitrate_bps), usual);
+            video.push((VideoLane::new(writer("source", Track::Video), facts.frame_rate, false), guess));
         }
         for rung in plan.rungs.iter().filter(|r| has_video && !(plan.passthrough && r.name == "source")) {
             let told = Declared::told(f64::from(rung.bitrate_bps));
             video.push((VideoLane::new(writer(&rung.name, Track::Video), rung.frame_rate, true), told));
         }
         let audio = plan.facts.audio.as_ref().map(|_| {
-            (AudioLane::new(writer("audio", Track::Audio), plan.audio_encoded), Declared::guessed(AUDIO_GUESS_BPS))
+            (AudioLane::new(writer("audio", Track::Audio), plan.audio_encoded), Declared::guessed(AUDIO_GUESS_BPS, 0.0))
         });
         if let Some((audio, _)) = &audio {
             video.iter().for_each(|(lane, _)| lane.writer.rendition.mux_with(&audio.writer.rendition));
@@ -259,11 +262,7 @@ impl Packager {
                 Cue::Boundary { msn, .. } if self.feeding == Feeding::Passthrough && !self.cutter.passthrough() => {
                     self.feeding = Feeding::Retiring(msn - 1);
                 }
-                Cue::Boundary { .. } => {}
-                Cue::Withdraw { reason, .. } => {
-                    metrics::counter!("weir_passthrough_withdrawn_total").increment(1);
-                    tracing::warn!(stream = self.plan.stream, reason, "passthrough was withdrawn");
-                }
+                Cue::Boundary { .. } | Cue::Withdraw { .. } => {}
             }
         }
     }
@@ -291,8 +290,8 @@ impl Packager {
         let mut marks = false;
         for (lane, _) in &mut self.video {
             let lag_max = match (lane.encoded, stalled) {
-                (true, false) => Some(ENCODED_LAG_MAX),
-                (true, true) => Some(AWAY_LAG_MAX),
+                (true, false) if !lane.given_up() => Some(ENCODED_LAG_MAX),
+                (true, _) => Some(MISSING_LAG_MAX),
                 (false, true) => Some(MediaTime::ZERO),
                 (false, false) => None,
             };
@@ -304,8 +303,12 @@ impl Packager {
         }
         if let Some((lane, _)) = &mut self.audio {
             lane.follow(plan);
-            let newest = if self.plan.facts.video.is_some() && !stalled { self.cutter.newest_video().unwrap_or(head) } else { head };
-            let lag_max = if lane.encoded { ENCODED_LAG_MAX } else { AUDIO_LAG_MAX };
+            let newest = if self.plan.facts.video.is_some() && !stalled {
+                self.cutter.newest_video().unwrap_or(head)
+            } else {
+                head
+            };
+            let lag_max = if lane.encoded { ENCODED_LAG_MAX } else { MISSING_LAG_MAX };
             let reached = lane.progress().or_else(|| plan.first_start());
             if reached.is_some_and(|reached| newest - reached > lag_max) {
                 lane.give_up(plan);
@@ -323,10 +326,14 @@ impl Packager {
 
     /// Renders the playlists of what changed, once per change.
     fn render(&mut self) {
-        let changed: Vec<_> = self.writers().filter_map(|w| std::mem::take(&mut w.dirty).then(|| (Arc::clone(&w.rendition), w.next_msn))).collect();
+        let changed: Vec<_> = self
+            .writers()
+            .filter_map(|w| std::mem::take(&mut w.dirty).then(|| (Arc::clone(&w.rendition), w.next_msn)))
+            .collect();
         let closed = self.writers().fold(false, |any, w| std::mem::take(&mut w.closed) | any);
         if !changed.is_empty() {
-            let edges: Vec<(String, Option<Edge>)> = self.window.renditions().iter().map(|r| (r.id().to_owned(), r.edge())).collect();
+            let edges: Vec<(String, Option<Edge>)> =
+                self.window.renditions().iter().map(|r| (r.id().to_owned(), r.edge())).collect();
             for (rendition, next_msn) in &changed {
                 let others: Vec<_> = edges.iter().filter(|(id, _)| id != rendition.id()).cloned().collect();
                 let playlist = playlist::render(&self.header, rendition.id(), &rendition.shelf(), *next_msn, &others);
@@ -351,18 +358,25 @@ impl Packager {
         let audio_last = audio.map(|a| last(a));
         for (lane, _) in self.video.iter().filter(|(l, _)| l.config().is_some_and(|c| c.codec == VideoCodec::H264)) {
             let rendition = &lane.writer.rendition;
-            let until = if self.ended { last(rendition) } else { audio_last.map_or(last(rendition), |a| a.min(last(rendition))) };
+            let until = if self.ended {
+                last(rendition)
+            } else {
+                audio_last.map_or(last(rendition), |a| a.min(last(rendition)))
+            };
             rendition.show_ts(playlist::render_ts(&self.header, rendition.id(), &rendition.shelf(), until));
         }
         if let Some(audio) = audio.filter(|_| self.video.is_empty()) {
-            audio.show_ts(playlist::render_ts(&self.header, audio.id(), &audio.shelf(), last(audio)));
+            // Asked before the shelf is locked for the render: the lock is not reentrant.
+            let until = last(audio);
+            audio.show_ts(playlist::render_ts(&self.header, audio.id(), &audio.shelf(), until));
         }
     }
 
     /// Shows the multivariant playlists once every rendition has media, or with those that have it when time is up.
     fn show_indexes(&mut self) {
         let has_media = |writer: &Writer| writer.config().is_some() && writer.rendition.edge().is_some();
-        let ready = self.video.iter().all(|(l, _)| has_media(&l.writer)) && self.audio.iter().all(|(l, _)| has_media(&l.writer));
+        let ready = self.video.iter().all(|(l, _)| has_media(&l.writer))
+            && self.audio.iter().all(|(l, _)| has_media(&l.writer));
         if !self.shown && !ready && !self.is_late {
             return;
         }
@@ -371,10 +385,16 @@ impl Packager {
             Some(Audio { id: lane.writer.rendition.id().to_owned(), config, declared: *declared })
         });
         let variants = |codec| -> Vec<Variant> {
-            let of = self.video.iter().filter(|(l, _)| has_media(&l.writer) && l.config().is_some_and(|c| c.codec == codec));
+            let of =
+                self.video.iter().filter(|(l, _)| has_media(&l.writer) && l.config().is_some_and(|c| c.codec == codec));
             of.filter_map(|(lane, declared)| {
                 let config = Arc::clone(lane.config()?);
-                Some(Variant { id: lane.writer.rendition.id().to_owned(), config, rate: lane.rate(), declared: *declared })
+                Some(Variant {
+                    id: lane.writer.rendition.id().to_owned(),
+                    config,
+                    rate: lane.rate(),
+                    declared: *declared,
+                })
             })
             .collect()
         };
@@ -383,7 +403,9 @@ impl Packager {
         let alone = self.video.is_empty();
         let text = |variants: &[Variant], ts| {
             let listed = !variants.is_empty() || alone;
-            listed.then(|| multivariant::render(&self.plan.session, variants, audio.as_ref(), self.captions, ts)).flatten()
+            listed
+                .then(|| multivariant::render(&self.plan.session, variants, audio.as_ref(), self.captions, ts))
+                .flatten()
         };
         let (index, ts) = (text(&h264, false), text(&h264, true));
         let hevc = if hevc.is_empty() { None } else { text(&hevc, false) };
@@ -406,7 +428,8 @@ fn part_target(part: MediaTime, rates: impl Iterator<Item = FrameRate>, plan: &S
         if on_grid { part + STAMP_JITTER } else { part + rate.time_of(1) }
     });
     let audio = plan.facts.audio.as_ref().map(|audio| {
-        let (frame, rate) = if plan.audio_encoded { ENCODED_AUDIO } else { (frame_samples(&audio.config), audio.config.sample_rate) };
+        let (frame, rate) =
+            if plan.audio_encoded { ENCODED_AUDIO } else { (frame_samples(&audio.config), audio.config.sample_rate) };
         let samples = part.ticks() * i64::from(rate);
         let frames = samples.div_euclid(MediaTime::HZ * frame) + i64::from(samples % (MediaTime::HZ * frame) != 0);
         MediaTime::from_units(frames * frame, rate) + MediaTime::from_ticks(1)

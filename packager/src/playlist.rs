@@ -40,7 +40,13 @@ impl Header {
 }
 
 /// The low-latency playlist of a rendition. `others` are the ids and edges of the session's other renditions.
-pub(crate) fn render(header: &Header, id: &str, shelf: &Shelf, next_msn: u64, others: &[(String, Option<Edge>)]) -> Playlist {
+pub(crate) fn render(
+    header: &Header,
+    id: &str,
+    shelf: &Shelf,
+    next_msn: u64,
+    others: &[(String, Option<Edge>)],
+) -> Playlist {
     let full = body(header, id, shelf, next_msn, others, 0);
     let skip = skippable(header, shelf);
     let edge = shelf.edge();
@@ -137,7 +143,14 @@ fn hint(shelf: &Shelf, next_msn: u64) -> (u64, u32) {
     shelf.open.as_ref().map_or((next_msn, 0), |o| (o.msn, o.parts.len() as u32))
 }
 
-fn body(header: &Header, id: &str, shelf: &Shelf, next_msn: u64, others: &[(String, Option<Edge>)], skip: usize) -> String {
+fn body(
+    header: &Header,
+    id: &str,
+    shelf: &Shelf,
+    next_msn: u64,
+    others: &[(String, Option<Edge>)],
+    skip: usize,
+) -> String {
     let mut out = String::with_capacity(12 * 1024);
     out.push_str("#EXTM3U\n#EXT-X-VERSION:9\n");
     start(&mut out, header, shelf);
@@ -157,7 +170,7 @@ fn body(header: &Header, id: &str, shelf: &Shelf, next_msn: u64, others: &[(Stri
     let mut after = total + shelf.open.as_ref().map_or(MediaTime::ZERO, |o| o.end() - o.start);
     let mut map = None;
     for (index, entry) in shelf.in_playlist().enumerate() {
-        after = after - entry.segment.duration;
+        after -= entry.segment.duration;
         if index >= skip {
             write_segment(&mut out, id, entry, map, after <= times(header.target, PARTS_LISTED_TARGETS));
         }
@@ -175,7 +188,11 @@ fn body(header: &Header, id: &str, shelf: &Shelf, next_msn: u64, others: &[(Stri
     let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{id}/{msn}.{part}.m4s\"");
     for (other, edge) in others {
         if let Some(edge) = edge {
-            let _ = writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{other}.m3u8\",LAST-MSN={},LAST-PART={}", edge.msn, edge.part);
+            let _ = writeln!(
+                out,
+                "#EXT-X-RENDITION-REPORT:URI=\"{other}.m3u8\",LAST-MSN={},LAST-PART={}",
+                edge.msn, edge.part
+            );
         }
     }
     out

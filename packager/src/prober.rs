@@ -87,7 +87,8 @@ impl Prober {
         let since = now.saturating_duration_since(self.first?);
         let is_late = since >= PROBE_MAX || self.items.len() >= ITEMS_MAX;
         let steps = self.pictures.len().saturating_sub(1);
-        let has_rate = steps >= STEPS_ALONE || (steps >= STEPS_AGREED && self.measured().is_some_and(|fps| self.agreed(fps).is_some()));
+        let has_rate = steps >= STEPS_ALONE
+            || (steps >= STEPS_AGREED && self.measured().is_some_and(|fps| self.agreed(fps).is_some()));
         let complete = match (&self.video, &self.audio) {
             (Some(_), Some(_)) => has_rate,
             // A track the metadata rules out need not be waited for.
@@ -100,7 +101,10 @@ impl Prober {
         }
         Some(SourceFacts {
             video: self.video.as_ref().map(|config| self.video_facts(config)),
-            audio: self.audio.as_ref().map(|config| AudioFacts { config: Arc::clone(config), passthrough: config.is_passthrough() }),
+            audio: self
+                .audio
+                .as_ref()
+                .map(|config| AudioFacts { config: Arc::clone(config), passthrough: config.is_passthrough() }),
         })
     }
 
@@ -124,7 +128,10 @@ impl Prober {
     fn eligible(&self, config: &VideoConfig) -> Result<(), String> {
         let refuse = |what: &str, cure: &str| Err(format!("The source {what}, so it is re-encoded; {cure}."));
         if config.bit_depth != 8 || !config.is_420 {
-            return refuse("is not 8-bit 4:2:0 video, which players can't show", "choose colour format NV12 or I420 in your encoder");
+            return refuse(
+                "is not 8-bit 4:2:0 video, which players can't show",
+                "choose colour format NV12 or I420 in your encoder",
+            );
         }
         if config.is_interlaced && config.codec == VideoCodec::H264 {
             return refuse("is interlaced", "choose progressive video in your encoder");
@@ -155,7 +162,8 @@ impl Prober {
     fn measured(&self) -> Option<f64> {
         let median = self.median()?;
         let usual = |s: &MediaTime| s.ticks() * 2 > median.ticks() && s.ticks() * 2 < median.ticks() * 3;
-        let (sum, count) = self.steps().filter(usual).fold((MediaTime::ZERO, 0), |(sum, count), s| (sum + s, count + 1));
+        let (sum, count) =
+            self.steps().filter(usual).fold((MediaTime::ZERO, 0), |(sum, count), s| (sum + s, count + 1));
         (count > 0).then(|| f64::from(count) / sum.as_secs_f64())
     }
 

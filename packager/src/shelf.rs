@@ -114,7 +114,7 @@ impl Shelf {
             if listed - first.duration < LISTED {
                 break;
             }
-            listed = listed - first.duration;
+            listed -= first.duration;
             self.discontinuities += u64::from(first.discontinuity);
             self.listed += 1;
         }
@@ -126,7 +126,7 @@ impl Shelf {
             if gone - first <= listed + longest {
                 break;
             }
-            gone = gone - first;
+            gone -= first;
             self.segments.pop_front();
             self.listed -= 1;
         }

@@ -15,6 +15,9 @@ const PID_VIDEO: u16 = 0x101;
 const PID_AUDIO: u16 = 0x102;
 /// The counter has four bits.
 const CONTINUITY: usize = 16;
+/// Decode times are spread evenly over the segment, as players of MPEG-TS take frame times from them, and moved back by
+/// more than any usual reordering (7 frames at 24 frames per second), so that none is after its presentation time.
+const DECODE_EARLY: i64 = 27_000;
 /// The clock runs this far before the decode times.
 const PCR_EARLY: i64 = 9_000;
 /// Audio frames in one PES packet: an eighth of a second, to save headers and stuffing.
@@ -53,8 +56,11 @@ pub(crate) fn mux(segment: &Segment, config: &Config, audio: Option<(&Segment, &
 
 fn pictures(segment: &Segment, config: &VideoConfig, out: &mut Vec<Pes>) {
     let Ok(sets) = h264::parameter_sets(&config.record) else { return };
-    for picture in segment.parts.iter().flat_map(|p| fragment::read(Track::Video, &p.data)) {
-        let decode_time = picture.decode_time.min(picture.presentation_time);
+    let all: Vec<Placed> = segment.parts.iter().flat_map(|p| fragment::read(Track::Video, &p.data)).collect();
+    let first = all.first().map_or(0, |p| p.presentation_time);
+    for (index, picture) in all.iter().enumerate() {
+        let even = first + segment.duration.ticks() * index as i64 / all.len() as i64 - DECODE_EARLY;
+        let decode_time = even.min(picture.presentation_time);
         let mut data = Vec::with_capacity(picture.data.len() + 128);
         pes_header(&mut data, 0xe0, picture.presentation_time, Some(decode_time), 0);
         data.extend([0, 0, 0, 1, NAL_AUD, 0xf0]);
@@ -86,7 +92,7 @@ fn frames(segment: &Segment, config: &Config, out: &mut Vec<Pes>) {
         let mut data = Vec::with_capacity(payload.len() + 14);
         pes_header(&mut data, 0xc0, pts, None, payload.len());
         data.extend(payload);
-        out.push(Pes { pid: PID_AUDIO, decode_time: pts, sync: true, data });
+        out.push(Pes { pid: PID_AUDIO, decode_time: pts - DECODE_EARLY, sync: true, data });
     }
 }
 
@@ -209,7 +215,12 @@ impl Writer {
         let has_adaptation = !adaptation.is_empty() || payload.len() < 184;
         let count = self.counters[counter];
         self.counters[counter] = (count + 1) & 15;
-        self.out.extend([0x47, if start { 0x40 } else { 0 } | (pid >> 8) as u8, pid as u8, if has_adaptation { 0x30 } else { 0x10 } | count]);
+        self.out.extend([
+            0x47,
+            if start { 0x40 } else { 0 } | (pid >> 8) as u8,
+            pid as u8,
+            if has_adaptation { 0x30 } else { 0x10 } | count,
+        ]);
         if has_adaptation {
             let length = 183 - payload.len();
             self.out.push(length as u8);
@@ -245,7 +256,8 @@ fn section(id: u8, body: &[u8]) -> Vec<u8> {
 /// CRC-32/MPEG-2 (annex A). Sections are a few bytes, so a table would not pay.
 fn crc(data: &[u8]) -> u32 {
     data.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte) << 24, |crc, _| if crc >> 31 == 1 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 })
+        (0..8)
+            .fold(crc ^ u32::from(*byte) << 24, |crc, _| if crc >> 31 == 1 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 })
     })
 }
 

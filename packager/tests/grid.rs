@@ -1,10 +1,11 @@
 //! Properties of the cutter and the packager over any sequence of units: random key frames, B-frames, losses, breaks, jumps,
 //! tracks that stop, rungs that lag or miss their boundaries.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod kit;
 
 use bytes::Bytes;
-use kit::{Clock, Listed, judge, plan, rung};
+use kit::{Clock, Listed, judge_parts, plan, rung};
 use media::{AccessUnit, AudioCodec, AudioConfig, ColorInfo, Config, FrameRate, MediaTime, VideoCodec, VideoConfig};
 use packager::{AudioFacts, Cue, Packager, SourceFacts, VideoFacts, Window};
 use proptest::prelude::*;
@@ -45,8 +46,15 @@ fn gops() -> impl Strategy<Value = Vec<Gop>> {
         1 => Just(Event::NewConfig),
         1 => (100i64..15_000).prop_map(Event::Away),
     ];
-    let gop = (1usize..150, prop_oneof![8 => Just(0usize), 1 => 1usize..60], event, prop::bool::weighted(0.1), prop::bool::weighted(0.9));
-    let gop = gop.prop_map(|(frames, missing, event, rung_misses, audio)| Gop { frames, missing, event, rung_misses, audio });
+    let gop = (
+        1usize..150,
+        prop_oneof![8 => Just(0usize), 1 => 1usize..60],
+        event,
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.9),
+    );
+    let gop =
+        gop.prop_map(|(frames, missing, event, rung_misses, audio)| Gop { frames, missing, event, rung_misses, audio });
     prop::collection::vec(gop, 1..25)
 }
 
@@ -68,7 +76,14 @@ fn video_config(n: u8) -> Arc<VideoConfig> {
 }
 
 fn audio_config(rate: u32) -> Arc<AudioConfig> {
-    Arc::new(AudioConfig { codec: AudioCodec::Aac, record: Bytes::from_static(&[0x11, 0x90]), sample_rate: rate, channels: 2, object_type: 2, frame_samples: 1024 })
+    Arc::new(AudioConfig {
+        codec: AudioCodec::Aac,
+        record: Bytes::from_static(&[0x11, 0x90]),
+        sample_rate: rate,
+        channels: 2,
+        object_type: 2,
+        frame_samples: 1024,
+    })
 }
 
 /// A packager under test, with everything any of its playlists ever said.
@@ -104,7 +119,13 @@ impl Bench {
             for slot in first..count {
                 let late = MediaTime::from_ticks(if misses && slot == 0 { 7 } else { 0 });
                 let pts = *at + self.rung.time_of(slot) + late;
-                let unit = AccessUnit { config: Config::Video(video_config(99)), dts: pts, pts, sync: slot == 0, data: Bytes::from_static(&[0, 0, 0, 1, 0x65]) };
+                let unit = AccessUnit {
+                    config: Config::Video(video_config(99)),
+                    dts: pts,
+                    pts,
+                    sync: slot == 0,
+                    data: Bytes::from_static(&[0, 0, 0, 1, 0x65]),
+                };
                 self.packager.encoded("180p", unit);
             }
             self.rung_slot = count.max(first);
@@ -115,7 +136,8 @@ impl Bench {
     fn look(&mut self) {
         for rendition in self.window.renditions() {
             let playlist = rendition.playlist().borrow().clone();
-            let listed = judge(playlist.full.text());
+            let least = if rendition.id() == "audio" { 0.7 } else { 0.85 };
+            let listed = judge_parts(playlist.full.text(), least);
             let mut discontinuities = listed.discontinuity_sequence;
             for (index, segment) in listed.segments.iter().enumerate() {
                 discontinuities += u64::from(segment.discontinuity);
@@ -131,19 +153,28 @@ impl Bench {
             }
             if let Some(old) = self.headers.get(rendition.id()) {
                 assert_eq!((old.target, old.part_target), (listed.target, listed.part_target));
-                assert!(old.first_msn <= listed.first_msn && old.discontinuity_sequence <= listed.discontinuity_sequence);
+                assert!(
+                    old.first_msn <= listed.first_msn && old.discontinuity_sequence <= listed.discontinuity_sequence
+                );
                 assert!(old.first_msn + old.segments.len() as u64 <= listed.first_msn + listed.segments.len() as u64);
                 if listed.first_msn > old.first_msn {
                     assert!(listed.segments.len() >= 6, "six segments stay");
                 }
             }
             if let Some(delta) = &playlist.delta {
-                let short = judge(delta.text());
+                let short = judge_parts(delta.text(), least);
                 assert!(short.skipped > 0);
-                assert_eq!(short.segments, listed.segments[short.skipped as usize..], "a delta goes on with the same segments");
-                assert_eq!((short.first_msn, short.discontinuity_sequence, &short.hint), (listed.first_msn, listed.discontinuity_sequence, &listed.hint));
+                assert_eq!(
+                    short.segments,
+                    listed.segments[short.skipped as usize..],
+                    "a delta goes on with the same segments"
+                );
+                assert_eq!(
+                    (short.first_msn, short.discontinuity_sequence, &short.hint),
+                    (listed.first_msn, listed.discontinuity_sequence, &listed.hint)
+                );
                 let kept: f64 = short.segments.iter().map(|s| s.duration).sum();
-                assert!(kept >= 6.0 * listed.target as f64);
+                assert!(kept >= 6.0 * listed.target as f64 - 0.001, "{kept} s kept");
             }
             self.headers.insert(rendition.id().to_owned(), listed);
         }
@@ -162,7 +193,15 @@ fn drive(gops: &[Gop], rate: (u32, u32), reorder: i64, audio_rate: u32, target_s
     plan.target_s = target_s;
     plan.rungs = vec![rung("180p", rate)];
     let (packager, window) = Packager::new(plan);
-    let mut bench = Bench { packager, window, seen: BTreeMap::new(), headers: BTreeMap::new(), boundaries: vec![], rung: rate, rung_slot: 0 };
+    let mut bench = Bench {
+        packager,
+        window,
+        seen: BTreeMap::new(),
+        headers: BTreeMap::new(),
+        boundaries: vec![],
+        rung: rate,
+        rung_slot: 0,
+    };
     let mut clock = Clock::new();
     let mut start = MediaTime::from_millis(10_000);
     let mut spoken = 0i64;
@@ -195,11 +234,25 @@ fn drive(gops: &[Gop], rate: (u32, u32), reorder: i64, audio_rate: u32, target_s
                 continue;
             }
             // A plain group with one B-frame before each P-frame, in decode order, when there is reordering.
-            let shown = if reorder == 0 || n == 0 { n } else if n % 2 == 1 && n + 1 < gop.frames as i64 { n + 1 } else if n % 2 == 0 { n - 1 } else { n };
+            let shown = if reorder == 0 || n == 0 {
+                n
+            } else if n % 2 == 1 && n + 1 < gop.frames as i64 {
+                n + 1
+            } else if n % 2 == 0 {
+                n - 1
+            } else {
+                n
+            };
             let millis = |t: MediaTime| MediaTime::from_millis((t.ticks() + 45) / 90);
             let pts = millis(start + rate.time_of(shown + reorder));
             let dts = millis(start + rate.time_of(n)).min(pts);
-            let unit = AccessUnit { config: Config::Video(Arc::clone(&config)), dts, pts, sync: n == 0, data: Bytes::from_static(&[0, 0, 0, 1, 0x41]) };
+            let unit = AccessUnit {
+                config: Config::Video(Arc::clone(&config)),
+                dts,
+                pts,
+                sync: n == 0,
+                data: Bytes::from_static(&[0, 0, 0, 1, 0x41]),
+            };
             let from = bench.boundaries.len().saturating_sub(1);
             let cues = bench.packager.source(&unit, clock.at(dts));
             bench.cues(&cues);
@@ -209,7 +262,13 @@ fn drive(gops: &[Gop], rate: (u32, u32), reorder: i64, audio_rate: u32, target_s
             while gop.audio && sound_from + MediaTime::from_units(spoken * 1024, audio_rate) <= dts {
                 let pts = sound_from + MediaTime::from_units(spoken * 1024, audio_rate);
                 spoken += 1;
-                let unit = AccessUnit { config: Config::Audio(Arc::clone(&sound)), dts: pts, pts, sync: true, data: Bytes::from_static(&[1, 2, 3]) };
+                let unit = AccessUnit {
+                    config: Config::Audio(Arc::clone(&sound)),
+                    dts: pts,
+                    pts,
+                    sync: true,
+                    data: Bytes::from_static(&[1, 2, 3]),
+                };
                 let cues = bench.packager.source(&unit, clock.at(dts));
                 bench.cues(&cues);
             }
@@ -227,7 +286,8 @@ fn drive(gops: &[Gop], rate: (u32, u32), reorder: i64, audio_rate: u32, target_s
 
 /// Every rendition lists the same numbers with the same breaks, and begins each segment within a frame of the plan.
 fn same_grid(bench: &Bench) {
-    let planned: BTreeMap<u64, (MediaTime, bool)> = bench.boundaries.iter().map(|(msn, at, disc)| (*msn, (*at, *disc))).collect();
+    let planned: BTreeMap<u64, (MediaTime, bool)> =
+        bench.boundaries.iter().map(|(msn, at, disc)| (*msn, (*at, *disc))).collect();
     for rendition in bench.window.renditions() {
         let Some(last) = rendition.playlist().borrow().last_segment else { continue };
         let mut before: Option<packager::Segment> = None;

@@ -78,7 +78,12 @@ impl SampleClock {
 
     /// Time of a sample; those before the first count back from it.
     fn time_of(&self, sample: i64) -> Option<MediaTime> {
-        let anchor = self.anchors.iter().rev().find(|(first, _)| i64::try_from(*first).is_ok_and(|first| first <= sample)).or(self.anchors.front());
+        let anchor = self
+            .anchors
+            .iter()
+            .rev()
+            .find(|(first, _)| i64::try_from(*first).is_ok_and(|first| first <= sample))
+            .or(self.anchors.front());
         anchor.map(|(first, at)| *at + MediaTime::from_units(sample - i64::try_from(*first).unwrap_or(0), RATE))
     }
 }
@@ -102,12 +107,20 @@ impl AudioEncoder {
     /// # Errors
     /// When no AAC encoder is there or none starts.
     pub fn start(bitrate_bps: u32, give: impl Fn(MediaTime, Bytes) + Send + 'static) -> Result<Self, Error> {
-        let element = ENCODERS.into_iter().find(|e| plugins::has(e)).ok_or_else(|| Error::Element { element: ENCODERS[0].to_owned() })?;
+        let element = ENCODERS
+            .into_iter()
+            .find(|e| plugins::has(e))
+            .ok_or_else(|| Error::Element { element: ENCODERS[0].to_owned() })?;
         let priming = measure_priming(element).unwrap_or(PRIMING_ASSUMED);
         Self::start_with(element, bitrate_bps, priming, give)
     }
 
-    fn start_with(element: &str, bitrate_bps: u32, priming: i64, give: impl Fn(MediaTime, Bytes) + Send + 'static) -> Result<Self, Error> {
+    fn start_with(
+        element: &str,
+        bitrate_bps: u32,
+        priming: i64,
+        give: impl Fn(MediaTime, Bytes) + Send + 'static,
+    ) -> Result<Self, Error> {
         let graph = Graph::parse(include_str!("../launch/audio-encode.launch"), element)?;
         graph.set("encoder", "bitrate", &bitrate_bps.to_string());
         graph.input.set_caps(Some(&pcm_caps()));
@@ -264,7 +277,10 @@ fn measure_priming(element: &str) -> Option<i64> {
     const LENGTH: usize = 16 * FRAME as usize;
     let frames = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&frames);
-    let encoder = AudioEncoder::start_with(element, 256_000, 0, move |_, data| sink.lock().unwrap_or_else(PoisonError::into_inner).push(data)).ok()?;
+    let encoder = AudioEncoder::start_with(element, 256_000, 0, move |_, data| {
+        sink.lock().unwrap_or_else(PoisonError::into_inner).push(data)
+    })
+    .ok()?;
     let mut pcm = vec![0u8; LENGTH * PAIR];
     for channel in 0..2 {
         let at = CLICK * PAIR + channel * 4;
@@ -272,7 +288,14 @@ fn measure_priming(element: &str) -> Option<i64> {
     }
     encoder.push(MediaTime::ZERO, &pcm);
     encoder.drain();
-    let config = AudioConfig { codec: AudioCodec::Aac, record: Bytes::from_static(&CONFIG), sample_rate: RATE, channels: 2, object_type: 2, frame_samples: 1024 };
+    let config = AudioConfig {
+        codec: AudioCodec::Aac,
+        record: Bytes::from_static(&CONFIG),
+        sample_rate: RATE,
+        channels: 2,
+        object_type: 2,
+        frame_samples: 1024,
+    };
     let graph = Graph::parse(include_str!("../launch/audio-decode.launch"), "avdec_aac").ok()?;
     graph.input.set_caps(Some(&coded_caps(&config)));
     graph.play(|_| {}).ok()?;

@@ -53,7 +53,11 @@ impl Decoder {
         if !plugins::has(element) {
             return Err(Error::Element { element: element.to_owned() });
         }
-        let text = if config.is_interlaced { include_str!("../launch/decode-interlaced.launch") } else { include_str!("../launch/decode.launch") };
+        let text = if config.is_interlaced {
+            include_str!("../launch/decode-interlaced.launch")
+        } else {
+            include_str!("../launch/decode.launch")
+        };
         let graph = Graph::parse(text, element)?;
         let rate = config.frame_rate.unwrap_or(30.0).clamp(1.0, 240.0);
         let busy = f64::from(config.width) * f64::from(config.height) * rate > ONE_THREAD_SAMPLES;
@@ -64,17 +68,22 @@ impl Decoder {
             .field("codec_data", gst::Buffer::from_slice(config.record.clone()))
             .field("width", config.width as i32)
             .field("height", config.height as i32)
-            .field("pixel-aspect-ratio", gst::Fraction::new(i32::from(config.sample_aspect.0), i32::from(config.sample_aspect.1)))
+            .field(
+                "pixel-aspect-ratio",
+                gst::Fraction::new(i32::from(config.sample_aspect.0), i32::from(config.sample_aspect.1)),
+            )
             .build();
         graph.input.set_caps(Some(&caps));
         // Without this the decoder copies each picture into unpadded memory.
         if let Some(pad) = graph.output.static_pad("sink") {
-            pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| match info.query_mut().map(gst::QueryRef::view_mut) {
-                Some(gst::QueryViewMut::Allocation(query)) => {
-                    query.add_allocation_meta::<VideoMeta>(None);
-                    gst::PadProbeReturn::Handled
+            pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+                match info.query_mut().map(gst::QueryRef::view_mut) {
+                    Some(gst::QueryViewMut::Allocation(query)) => {
+                        query.add_allocation_meta::<VideoMeta>(None);
+                        gst::PadProbeReturn::Handled
+                    }
+                    _ => gst::PadProbeReturn::Ok,
                 }
-                _ => gst::PadProbeReturn::Ok,
             });
         }
         let (ended, drained) = sync_channel(1);
@@ -84,7 +93,9 @@ impl Decoder {
             AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
                     let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                    let (Some(caps), Some(buffer)) = (sample.caps_owned(), sample.buffer_owned()) else { return Ok(gst::FlowSuccess::Ok) };
+                    let (Some(caps), Some(buffer)) = (sample.caps_owned(), sample.buffer_owned()) else {
+                        return Ok(gst::FlowSuccess::Ok);
+                    };
                     if known.as_ref().is_none_or(|(old, _)| *old != caps) {
                         known = VideoInfo::from_caps(&caps).ok().map(|info| (caps, info));
                     }

@@ -1,12 +1,15 @@
 //! One rung's encoder: I420 pictures on slots in, H.264 access units out, an IDR exactly where asked.
 
-use crate::launch::{Graph, clock_time, running_time};
+use crate::launch::{Graph, clock_time, duration, running_time};
 use crate::{Error, plugins};
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::AppSinkCallbacks;
-use gstreamer_video::{DownstreamForceKeyUnitEvent, VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoColorimetry, VideoFormat, VideoInfo, VideoTransferFunction};
+use gstreamer_video::{
+    DownstreamForceKeyUnitEvent, VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoColorimetry, VideoFormat,
+    VideoInfo, VideoTransferFunction,
+};
 use media::wire::EncoderChoice;
 use media::{ColorInfo, FrameRate, MediaTime, Rung, h264};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,9 +19,11 @@ use std::time::Duration;
 
 /// An encoder that does not empty itself in this time is given up.
 const DRAIN_WAIT: Duration = Duration::from_secs(5);
-/// Up to this many luma samples a second (854x480 at 60) a rung gets one thread: several rungs fill the cores anyway,
-/// and each frame thread costs a picture of delay and about 30 MB.
-const ONE_THREAD_SAMPLES: f64 = 25e6;
+/// Luma samples a second one thread of x264 veryfast encodes in real time with room to spare (854x480 at 60 fps). More threads
+/// than needed gain nothing, as several rungs fill the cores anyway, and each costs a picture of delay and about 30 MB;
+/// x264's own choice goes by the cores, which is 48 threads on a large machine.
+const THREAD_SAMPLES: f64 = 25e6;
+const THREADS_MAX: f64 = 6.0;
 
 /// How to encode, apart from the rung.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +37,11 @@ pub(crate) struct Recipe {
 impl Recipe {
     /// The recipe for an element.
     pub fn of(element: &str) -> Self {
-        let graph = if element == "x264enc" { include_str!("../launch/encode-x264.launch") } else { include_str!("../launch/encode-other.launch") };
+        let graph = if element == "x264enc" {
+            include_str!("../launch/encode-x264.launch")
+        } else {
+            include_str!("../launch/encode-other.launch")
+        };
         Self { graph, element: element.to_owned() }
     }
 
@@ -93,8 +102,13 @@ impl Stamp {
     pub fn write(self, buffer: &mut gst::BufferRef) {
         buffer.set_pts(clock_time(self.pts));
         buffer.set_dts(None);
-        buffer.set_duration(clock_time(self.frame_time));
-        buffer.unset_flags(gst::BufferFlags::MARKER | gst::BufferFlags::DISCONT | gst::BufferFlags::CORRUPTED | gst::BufferFlags::DELTA_UNIT);
+        buffer.set_duration(duration(self.frame_time));
+        buffer.unset_flags(
+            gst::BufferFlags::MARKER
+                | gst::BufferFlags::DISCONT
+                | gst::BufferFlags::CORRUPTED
+                | gst::BufferFlags::DELTA_UNIT,
+        );
         if self.idr {
             buffer.set_flags(gst::BufferFlags::MARKER);
         }
@@ -131,24 +145,36 @@ impl Encoder {
     ///
     /// # Errors
     /// When an element is missing or does not start.
-    pub fn start(recipe: &Recipe, rung: &Rung, info: &VideoInfo, give: impl Fn(Encoded) + Send + Sync + Clone + 'static) -> Result<Self, Error> {
+    pub fn start(
+        recipe: &Recipe,
+        rung: &Rung,
+        info: &VideoInfo,
+        give: impl Fn(Encoded) + Send + Sync + Clone + 'static,
+    ) -> Result<Self, Error> {
         if !plugins::has(&recipe.element) {
             return Err(Error::Element { element: recipe.element.clone() });
         }
         let graph = Graph::parse(recipe.graph, &recipe.element)?;
         tune(&graph, &recipe.element, rung, info);
-        let caps = info.to_caps().map_err(|_| Error::Graph { graph: rung.name.clone(), detail: "a picture format without caps".to_owned() })?;
+        let caps = info.to_caps().map_err(|_| Error::Graph {
+            graph: rung.name.clone(),
+            detail: "a picture format without caps".to_owned(),
+        })?;
         graph.input.set_caps(Some(&caps));
         let encoder = graph.element("encoder").and_then(|e| e.static_pad("sink"));
         if let Some(pad) = encoder {
-            // The request must stand right before its buffer. The marker flag says which buffers; never the encoder's first:
-            // the base class of 1.22 would note the request at x264enc's shifted time and refuse all later ones.
+            // The request must stand right before its buffer. The marker flag says which buffers; never the encoder's first,
+            // which is an IDR anyway.
             let is_first = AtomicBool::new(true);
             pad.add_probe(gst::PadProbeType::BUFFER, move |pad, probe| {
                 let is_first = is_first.swap(false, Ordering::Relaxed);
                 let marked = probe.buffer().filter(|b| !is_first && b.flags().contains(gst::BufferFlags::MARKER));
                 let Some(buffer) = marked else { return gst::PadProbeReturn::Ok };
-                let event = DownstreamForceKeyUnitEvent::builder().timestamp(buffer.pts()).running_time(buffer.pts()).all_headers(false).build();
+                let event = DownstreamForceKeyUnitEvent::builder()
+                    .timestamp(buffer.pts())
+                    .running_time(buffer.pts())
+                    .all_headers(false)
+                    .build();
                 pad.send_event(event);
                 gst::PadProbeReturn::Ok
             });
@@ -200,7 +226,7 @@ fn tune(graph: &Graph, element: &str, rung: &Rung, info: &VideoInfo) {
         "x264enc" => {
             let rate = f64::from(info.fps().numer()) / f64::from(info.fps().denom().max(1));
             let samples = f64::from(rung.width) * f64::from(rung.height) * rate;
-            graph.set("encoder", "threads", if samples <= ONE_THREAD_SAMPLES { "1" } else { "0" });
+            graph.set("encoder", "threads", &(samples / THREAD_SAMPLES).ceil().clamp(1.0, THREADS_MAX).to_string());
             graph.set("encoder", "bitrate", &kilobits);
         }
         "openh264enc" => {
@@ -214,7 +240,14 @@ fn tune(graph: &Graph, element: &str, rung: &Rung, info: &VideoInfo) {
         }
         // Hardware: all of these take kilobits; properties an element does not have are left out.
         _ => {
-            for (property, value) in [("bitrate", kilobits.as_str()), ("key-int-max", "1024"), ("gop-size", "100000"), ("b-frames", "0"), ("bframes", "0"), ("aud", "false")] {
+            for (property, value) in [
+                ("bitrate", kilobits.as_str()),
+                ("key-int-max", "1024"),
+                ("gop-size", "100000"),
+                ("b-frames", "0"),
+                ("bframes", "0"),
+                ("aud", "false"),
+            ] {
                 graph.set("encoder", property, value);
             }
         }
@@ -255,7 +288,9 @@ pub(crate) fn trial(recipe: &Recipe) -> Result<(), Error> {
     let info = raw_info(&rung, rate, ColorInfo::UNSPECIFIED, 360)?;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
-    let encoder = Encoder::start(recipe, &rung, &info, move |encoded| sink.lock().unwrap_or_else(PoisonError::into_inner).push(encoded))?;
+    let encoder = Encoder::start(recipe, &rung, &info, move |encoded| {
+        sink.lock().unwrap_or_else(PoisonError::into_inner).push(encoded)
+    })?;
     let start = MediaTime::from_millis(10_000);
     for k in 0..TRIAL_PICTURES {
         let picture = gst::Buffer::from_mut_slice(vec![(100 + k) as u8; info.size()]);

@@ -59,7 +59,17 @@ pub(crate) fn run(sandbox: &sandbox::Status, plugin_folder: &Path) -> Result<(),
         }
     });
     spawned.map_err(|source| Error::Link { source })?;
-    let mut worker = Ladder { setup, items, outbox: outbox.clone(), counters, video: None, decoder: None, decoder_failed: Arc::default(), stills: None, audio: None };
+    let mut worker = Ladder {
+        setup,
+        items,
+        outbox: outbox.clone(),
+        counters,
+        video: None,
+        decoder: None,
+        decoder_failed: Arc::default(),
+        stills: None,
+        audio: None,
+    };
     let finished = worker.serve(&mut inbox)?;
     if finished {
         worker.flush();
@@ -121,7 +131,9 @@ impl Ladder {
                     self.video = Some(config);
                 }
                 ToWorker::Audio(config) => self.configure_audio(config)?,
-                ToWorker::Unit { track: Track::Video, dts, pts, sync, data } if self.setup.rungs.is_empty() => self.still(pts, dts, sync, data)?,
+                ToWorker::Unit { track: Track::Video, dts, pts, sync, data } if self.setup.rungs.is_empty() => {
+                    self.still(pts, dts, sync, data)?
+                }
                 ToWorker::Unit { track: Track::Video, dts, pts, sync, data } => self.picture(pts, dts, sync, data)?,
                 ToWorker::Unit { track: Track::Audio, pts, data, .. } => self.sound(pts, data),
                 ToWorker::Boundary { at, .. } => self.send(Item::Boundary(at)),
@@ -145,7 +157,8 @@ impl Ladder {
         }
         if self.decoder.is_none() {
             if !sync {
-                return Ok(self.counters.add_damaged());
+                self.counters.add_damaged();
+                return Ok(());
             }
             self.decoder = Some(Decoder::start(config, self.taker())?);
         }
@@ -159,7 +172,8 @@ impl Ladder {
     }
 
     fn taker(&self) -> impl Fn(Decoded) + Send + Sync + Clone + 'static {
-        let (items, counters, outbox, failed) = (self.items.clone(), Arc::clone(&self.counters), self.outbox.clone(), Arc::clone(&self.decoder_failed));
+        let (items, counters, outbox, failed) =
+            (self.items.clone(), Arc::clone(&self.counters), self.outbox.clone(), Arc::clone(&self.decoder_failed));
         move |decoded| match decoded {
             Decoded::Picture { pts, damaged, picture } => {
                 counters.decoded.fetch_add(1, Ordering::Relaxed);
@@ -178,7 +192,10 @@ impl Ladder {
     /// Without rungs only a keyframe now and then is decoded, for the thumbnail.
     fn still(&mut self, pts: MediaTime, dts: MediaTime, sync: bool, data: Bytes) -> Result<(), Error> {
         let due = self.stills.is_none_or(|last| pts - last >= self.setup.thumb_every);
-        let Some(config) = self.video.as_ref().filter(|_| sync && due && self.setup.thumb_every > MediaTime::ZERO) else { return Ok(()) };
+        let Some(config) = self.video.as_ref().filter(|_| sync && due && self.setup.thumb_every > MediaTime::ZERO)
+        else {
+            return Ok(());
+        };
         self.stills = Some(pts);
         let items = self.items.clone();
         let decoder = Decoder::start(config, move |decoded| {

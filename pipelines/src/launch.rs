@@ -49,7 +49,11 @@ impl Graph {
         if let Some(bus) = self.pipeline.bus() {
             bus.set_sync_handler(move |_, message| {
                 if let gst::MessageView::Error(error) = message.view() {
-                    failed(format!("{} ({})", error.error(), error.src().map(|s| s.name().to_string()).unwrap_or_default()));
+                    failed(format!(
+                        "{} ({})",
+                        error.error(),
+                        error.src().map(|s| s.name().to_string()).unwrap_or_default()
+                    ));
                 }
                 gst::BusSyncReply::Drop
             });
@@ -67,18 +71,27 @@ impl Drop for Graph {
     }
 }
 
-/// Stamp of a buffer on the running time of its segment. x264enc moves stamps and segment by 1000 hours, so the raw
-/// stamp means nothing (GStreamer 1.22).
+/// Added to every stamp inside GStreamer. x264enc moves stamps below 1000 h up to there, and until its first output the
+/// base class of 1.22 notes requests for keyframes at the moved time and then refuses all later ones; stamps that are
+/// beyond 1000 h already stay as they are. It also keeps decode times before the first picture above zero.
+const ORIGIN_NANOS: i64 = 2_000 * 3_600 * 1_000_000_000;
+
+/// Stamp of a buffer on the running time of its segment, as elements may move stamps and segment together.
 pub(crate) fn running_time(segment: Option<&gst::Segment>, stamp: Option<gst::ClockTime>) -> Option<media::MediaTime> {
     let segment = segment?.downcast_ref::<gst::format::Time>()?;
     let nanos = match segment.to_running_time_full(stamp)? {
         gst::Signed::Positive(time) => i64::try_from(time.nseconds()).ok()?,
         gst::Signed::Negative(time) => -i64::try_from(time.nseconds()).ok()?,
     };
-    Some(media::MediaTime::from_nanos(nanos))
+    Some(media::MediaTime::from_nanos(nanos - ORIGIN_NANOS))
 }
 
-/// The stamp GStreamer gets for a time on the session's timeline; `None` before its origin.
+/// The stamp GStreamer gets for a time on the session's timeline; `None` for times of another century.
 pub(crate) fn clock_time(time: media::MediaTime) -> Option<gst::ClockTime> {
-    u64::try_from(time.as_nanos()).ok().map(gst::ClockTime::from_nseconds)
+    u64::try_from(time.as_nanos().checked_add(ORIGIN_NANOS)?).ok().map(gst::ClockTime::from_nseconds)
+}
+
+/// A span of time as GStreamer has it.
+pub(crate) fn duration(span: media::MediaTime) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(span.as_nanos().max(0).unsigned_abs())
 }

@@ -74,8 +74,8 @@ pub enum Error {
     NoPlugins,
 }
 
-/// The main function of a worker process. Profiles: `ladder`, `testcard` (both talk on standard input), `check` (prints what
-/// is installed), `sandbox-test` and `sandbox-test-open` (print what is possible inside and outside the sandbox).
+/// The main function of a worker process. Profiles: `ladder`, `ladder-hardware` (device nodes of encoders stay open),
+/// `testcard` (these talk on standard input), `check` (prints what is installed), `sandbox-test` and `sandbox-test-open` (print what is possible inside and outside the sandbox).
 ///
 /// Must be called before the process has a second thread: the sandbox binds the calling thread and what it starts.
 pub fn worker_main(profile: &str) -> ExitCode {
@@ -89,10 +89,10 @@ pub fn worker_main(profile: &str) -> ExitCode {
         sandbox::trial::run();
         return ExitCode::SUCCESS;
     }
-    let status = sandbox::enter(folder.as_deref(), false);
+    let status = sandbox::enter(folder.as_deref(), profile == "ladder-hardware");
     let folder = folder.ok_or(Error::NoPlugins);
     let done = match profile {
-        "ladder" => folder.and_then(|folder| ladder::run(&status, &folder)),
+        "ladder" | "ladder-hardware" => folder.and_then(|folder| ladder::run(&status, &folder)),
         "testcard" => folder.and_then(|folder| testcard::run(&status, &folder)),
         "check" => folder.and_then(|folder| probe::run(&status, &folder)),
         "sandbox-test" => {

@@ -43,7 +43,10 @@ pub(crate) fn open(stats: impl Fn() -> FromWorker + Send + 'static) -> Result<(I
     let writer = stream.try_clone().map_err(io)?;
     writer.peer_addr().map_err(io)?;
     let (queue, answers) = sync_channel(ANSWERS_MAX);
-    let thread = std::thread::Builder::new().name("postman".to_owned()).spawn(move || deliver(writer, &answers, stats)).map_err(io)?;
+    let thread = std::thread::Builder::new()
+        .name("postman".to_owned())
+        .spawn(move || deliver(writer, &answers, stats))
+        .map_err(io)?;
     Ok((Inbox { stream: BufReader::with_capacity(64 << 10, stream) }, Outbox { queue }, Postman { thread }))
 }
 
@@ -94,6 +97,13 @@ impl Inbox {
 }
 
 impl Outbox {
+    /// An outbox whose messages a test reads.
+    #[cfg(test)]
+    pub fn pair() -> (Self, Receiver<FromWorker>) {
+        let (queue, answers) = sync_channel(ANSWERS_MAX);
+        (Self { queue }, answers)
+    }
+
     /// Queues a message; blocks while the queue is full. Lost when the postman is gone, as then the process ends.
     pub fn give(&self, message: FromWorker) {
         let _gone = self.queue.send(message);

@@ -90,7 +90,8 @@ impl Scaler {
     /// Whether the source's content fills the frame in both, so that equal sizes need no scaling.
     pub fn fills(&self, source: &Picture) -> bool {
         let whole = |rect: Rect, info: &VideoInfo| rect.width == info.width() && rect.height == info.height();
-        whole(source.content, &source.info) && whole(fit(source.aspect, self.info.width(), self.info.height()), &self.info)
+        whole(source.content, &source.info)
+            && whole(fit(source.aspect, self.info.width(), self.info.height()), &self.info)
     }
 
     /// A new picture with this stamp and the content of `source` scaled to fit; the frame is filled when the shapes agree.
@@ -104,19 +105,29 @@ impl Scaler {
         {
             let target = buffer.get_mut().ok_or_else(|| graph("a shared buffer"))?;
             stamp.write(target);
-            let from = VideoFrameRef::from_buffer_ref_readable(&source.buffer, &source.info).map_err(|_| graph("a source that can't be read"))?;
-            let mut to = VideoFrameRef::from_buffer_ref_writable(target, &self.info).map_err(|_| graph("a buffer that can't be written"))?;
+            let from = VideoFrameRef::from_buffer_ref_readable(&source.buffer, &source.info)
+                .map_err(|_| graph("a source that can't be read"))?;
+            let mut to = VideoFrameRef::from_buffer_ref_writable(target, &self.info)
+                .map_err(|_| graph("a buffer that can't be written"))?;
             let whole = content.width == self.info.width() && content.height == self.info.height();
             for (plane, black) in BLACK.iter().enumerate() {
                 let index = plane as u32;
-                let (from_stride, to_stride) = (from.plane_stride()[plane].unsigned_abs(), to.plane_stride()[plane].unsigned_abs());
+                let (from_stride, to_stride) =
+                    (from.plane_stride()[plane].unsigned_abs(), to.plane_stride()[plane].unsigned_abs());
                 let bytes = to.plane_data_mut(index).map_err(|_| graph("no plane"))?;
                 if !whole {
                     bytes.fill(*black);
                 }
                 let target = Plane { stride: to_stride, rect: sub(content, plane) };
                 let data = from.plane_data(index).map_err(|_| graph("no plane"))?;
-                resize(&mut self.resizer, data, Plane { stride: from_stride, rect: sub(source.content, plane) }, bytes, target).ok_or_else(|| graph("planes of the wrong size"))?;
+                resize(
+                    &mut self.resizer,
+                    data,
+                    Plane { stride: from_stride, rect: sub(source.content, plane) },
+                    bytes,
+                    target,
+                )
+                .ok_or_else(|| graph("planes of the wrong size"))?;
             }
         }
         Ok(Picture { buffer, info: self.info.clone(), content, aspect: source.aspect })
@@ -173,7 +184,7 @@ mod tests {
     fn another_shape_stands_between_bars() {
         assert_eq!(fit(4.0 / 3.0, 1280, 720), Rect { x: 160, y: 0, width: 960, height: 720 });
         assert_eq!(fit(9.0 / 16.0, 854, 480), Rect { x: 292, y: 0, width: 270, height: 480 });
-        assert_eq!(fit(21.0 / 9.0, 1280, 720), Rect { x: 0, y: 84, width: 1280, height: 548 });
+        assert_eq!(fit(21.0 / 9.0, 1280, 720), Rect { x: 0, y: 86, width: 1280, height: 548 });
     }
 
     #[test]
@@ -181,7 +192,14 @@ mod tests {
         let from = vec![100u8; 64 * 32];
         let mut to = vec![7u8; 24 * 16];
         let rect = |width, height| Rect { x: 0, y: 0, width, height };
-        resize(&mut Resizer::new(), &from, Plane { stride: 64, rect: rect(60, 32) }, &mut to, Plane { stride: 24, rect: rect(20, 16) }).expect("planes fit");
+        resize(
+            &mut Resizer::new(),
+            &from,
+            Plane { stride: 64, rect: rect(60, 32) },
+            &mut to,
+            Plane { stride: 24, rect: rect(20, 16) },
+        )
+        .expect("planes fit");
         assert!(to.chunks(24).all(|row| row[..20].iter().all(|b| *b == 100) && row[20..].iter().all(|b| *b == 7)));
     }
 }

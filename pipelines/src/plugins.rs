@@ -19,7 +19,13 @@ pub(crate) struct Plugin {
     pub required: bool,
 }
 
-const fn plugin(file: &'static str, elements: &'static [&'static str], package: &'static str, purpose: &'static str, required: bool) -> Plugin {
+const fn plugin(
+    file: &'static str,
+    elements: &'static [&'static str],
+    package: &'static str,
+    purpose: &'static str,
+    required: bool,
+) -> Plugin {
     Plugin { file, elements, package, purpose, required }
 }
 
@@ -27,11 +33,23 @@ const fn plugin(file: &'static str, elements: &'static [&'static str], package: 
 pub(crate) const PLUGINS: &[Plugin] = &[
     plugin("coreelements", &["capsfilter"], "libgstreamer1.0-0", "any pipeline", true),
     plugin("app", &["appsrc", "appsink"], "gstreamer1.0-plugins-base", "any pipeline", true),
-    plugin("videoconvertscale", &["videoconvert"], "gstreamer1.0-plugins-base", "pictures that are not 8-bit 4:2:0", true),
+    plugin(
+        "videoconvertscale",
+        &["videoconvert"],
+        "gstreamer1.0-plugins-base",
+        "pictures that are not 8-bit 4:2:0",
+        true,
+    ),
     plugin("audioconvert", &["audioconvert"], "gstreamer1.0-plugins-base", "audio that is not stereo", true),
     plugin("audioresample", &["audioresample"], "gstreamer1.0-plugins-base", "audio that is not at 48 kHz", true),
     plugin("opus", &["opusdec"], "gstreamer1.0-plugins-base", "Opus audio", true),
-    plugin("libav", &["avdec_h264", "avdec_h265", "avdec_aac", "avenc_aac"], "gstreamer1.0-libav", "decoding H.264, HEVC and AAC, encoding AAC", true),
+    plugin(
+        "libav",
+        &["avdec_h264", "avdec_h265", "avdec_aac", "avenc_aac"],
+        "gstreamer1.0-libav",
+        "decoding H.264, HEVC and AAC, encoding AAC",
+        true,
+    ),
     plugin("x264", &["x264enc"], "gstreamer1.0-plugins-ugly", "encoding H.264 (x264)", true),
     plugin("jpeg", &["jpegenc"], "gstreamer1.0-plugins-good", "thumbnails", true),
     plugin("deinterlace", &["deinterlace"], "gstreamer1.0-plugins-good", "interlaced sources", true),
@@ -54,7 +72,9 @@ pub(crate) fn folder() -> Option<PathBuf> {
         return std::env::split_paths(&set).next();
     }
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let library = maps.lines().find_map(|line| line.find('/').map(|at| &line[at..]).filter(|path| path.contains("/libgstreamer-1.0.so")))?;
+    let library = maps
+        .lines()
+        .find_map(|line| line.find('/').map(|at| &line[at..]).filter(|path| path.contains("/libgstreamer-1.0.so")))?;
     Some(Path::new(library).parent()?.join("gstreamer-1.0"))
 }
 

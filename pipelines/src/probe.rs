@@ -61,7 +61,8 @@ pub fn check(exe: &Path) -> Result<Report, Error> {
         .output()
         .map_err(|source| Error::Link { source })?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let mut report = Report { gstreamer: String::new(), packages: packages(), elements: Vec::new(), sandbox: String::new() };
+    let mut report =
+        Report { gstreamer: String::new(), packages: packages(), elements: Vec::new(), sandbox: String::new() };
     for line in text.lines() {
         match line.split_once(' ') {
             Some(("gstreamer", version)) => report.gstreamer = version.to_owned(),
@@ -100,7 +101,19 @@ fn known(name: &str, present: bool) -> Option<Element> {
 }
 
 fn packages() -> Vec<String> {
-    let names = ["libgstreamer1.0-0", "gstreamer1.0-plugins-base", "gstreamer1.0-plugins-good", "gstreamer1.0-plugins-bad", "gstreamer1.0-plugins-ugly", "gstreamer1.0-libav"];
-    let output = Command::new("dpkg-query").args(["-W", "-f", "${Package} ${Version}\\n"]).args(names).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let names = [
+        "libgstreamer1.0-0",
+        "gstreamer1.0-plugins-base",
+        "gstreamer1.0-plugins-good",
+        "gstreamer1.0-plugins-bad",
+        "gstreamer1.0-plugins-ugly",
+        "gstreamer1.0-libav",
+    ];
+    let output = Command::new("dpkg-query")
+        .args(["-W", "-f", "${Package} ${Version}\\n"])
+        .args(names)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
     output.map(|out| String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect()).unwrap_or_default()
 }

@@ -31,7 +31,9 @@ pub fn spawn(exe: &Path, profile: &str) -> io::Result<Worker> {
     static STARTER: OnceLock<Mutex<SyncSender<(Command, Answer)>>> = OnceLock::new();
     let mut command = Command::new(exe);
     command.args(["worker", profile]).current_dir("/").env_clear().process_group(0);
-    for (name, value) in [("GST_REGISTRY_DISABLE", "yes"), ("GST_REGISTRY_FORK", "no"), ("LC_ALL", "C.UTF-8"), ("MALLOC_ARENA_MAX", "2")] {
+    for (name, value) in
+        [("GST_REGISTRY_DISABLE", "yes"), ("GST_REGISTRY_FORK", "no"), ("LC_ALL", "C.UTF-8"), ("MALLOC_ARENA_MAX", "2")]
+    {
         command.env(name, value);
     }
     for kept in ["GST_PLUGIN_SYSTEM_PATH_1_0", "GST_DEBUG", "LD_LIBRARY_PATH"] {
@@ -46,11 +48,18 @@ pub fn spawn(exe: &Path, profile: &str) -> io::Result<Worker> {
                 let _impatient = answer.send(start(command));
             }
         };
-        std::thread::Builder::new().name("worker-starter".to_owned()).spawn(work).expect("a process that can't start one thread can't serve");
+        std::thread::Builder::new()
+            .name("worker-starter".to_owned())
+            .spawn(work)
+            .expect("a process that can't start one thread can't serve");
         Mutex::new(queue)
     });
     let (answer, started) = sync_channel(1);
-    starter.lock().unwrap_or_else(PoisonError::into_inner).send((command, answer)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+    starter
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .send((command, answer))
+        .map_err(|_| io::ErrorKind::BrokenPipe)?;
     started.recv().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?
 }
 

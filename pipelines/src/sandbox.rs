@@ -8,7 +8,10 @@
 mod calls;
 pub(crate) mod trial;
 
-use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
+    Scope, path_beneath_rules,
+};
 use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{Gid, Uid};
 use std::fmt;
@@ -107,11 +110,16 @@ fn drop_user(devices: bool) -> Layer {
     }
     // SAFETY: only the network and IPC namespaces are left, never the file table, and this is the only thread.
     #[allow(unsafe_code)]
-    let _not_allowed = unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET | rustix::thread::UnshareFlags::NEWIPC) };
+    let _not_allowed = unsafe {
+        rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET | rustix::thread::UnshareFlags::NEWIPC)
+    };
     let own = FIRST_UID.wrapping_add(std::process::id());
     for id in [own, NOBODY] {
         let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
-        if !devices && (rustix::thread::set_thread_groups(&[]).is_err() || rustix::thread::set_thread_res_gid(gid, gid, gid).is_err()) {
+        if !devices
+            && (rustix::thread::set_thread_groups(&[]).is_err()
+                || rustix::thread::set_thread_res_gid(gid, gid, gid).is_err())
+        {
             continue;
         }
         if rustix::thread::set_thread_res_uid(uid, uid, uid).is_ok() {
@@ -125,7 +133,8 @@ fn drop_user(devices: bool) -> Layer {
 
 fn landlock(plugins: Option<&Path>, devices: bool) -> Option<Layer> {
     let abi = ABI::V6;
-    let libraries = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/sys/devices/system/cpu"];
+    let libraries =
+        ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/sys/devices/system/cpu"];
     let mut readable: Vec<PathBuf> = libraries.iter().map(PathBuf::from).collect();
     readable.extend(plugins.map(Path::to_path_buf));
     let mut ruleset = Ruleset::default()
@@ -146,9 +155,15 @@ fn landlock(plugins: Option<&Path>, devices: bool) -> Option<Layer> {
     if devices {
         let nodes = ["/dev/dri", "/dev/nvidia0", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/video10", "/dev/video11"];
         ruleset = ruleset
-            .add_rules(path_beneath_rules(nodes, AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir | AccessFs::IoctlDev))
+            .add_rules(path_beneath_rules(
+                nodes,
+                AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir | AccessFs::IoctlDev,
+            ))
             .ok()?
-            .add_rules(path_beneath_rules(["/sys", "/usr/share/libdrm", "/etc/OpenCL", "/proc/driver"], AccessFs::ReadFile | AccessFs::ReadDir))
+            .add_rules(path_beneath_rules(
+                ["/sys", "/usr/share/libdrm", "/etc/OpenCL", "/proc/driver"],
+                AccessFs::ReadFile | AccessFs::ReadDir,
+            ))
             .ok()?;
     }
     match ruleset.restrict_self().ok()?.ruleset {

@@ -1,6 +1,9 @@
 //! The thread between decoder and encoders: puts pictures on slots, scales them in cascade, hands them to the rungs, and
 //! makes the thumbnail.
 
+#[cfg(test)]
+mod tests;
+
 use crate::counters::Counters;
 use crate::encode::{Encoded, Encoder, Recipe, Stamp, raw_info};
 use crate::link::Outbox;
@@ -266,7 +269,14 @@ impl Lanes {
 
 impl Lane {
     /// The slot's picture in this rung's size.
-    fn picture(&mut self, slot: &Slot<Frame>, source: &Picture, stamp: Stamp, rate: FrameRate, config: Option<&VideoConfig>) -> Result<Picture, Error> {
+    fn picture(
+        &mut self,
+        slot: &Slot<Frame>,
+        source: &Picture,
+        stamp: Stamp,
+        rate: FrameRate,
+        config: Option<&VideoConfig>,
+    ) -> Result<Picture, Error> {
         if let Some((_, last)) = self.last.as_ref().filter(|(serial, _)| *serial == slot.picture.serial) {
             return Ok(Picture { buffer: stamp.on(&last.buffer), ..last.clone() });
         }
@@ -278,7 +288,9 @@ impl Lane {
                 missing.insert(Scaler::new(raw_info(&self.setup.rung, rate, color, height)?)?)
             }
         };
-        let same = |info: &gstreamer_video::VideoInfo| info.width() == self.setup.rung.width && info.height() == self.setup.rung.height;
+        let same = |info: &gstreamer_video::VideoInfo| {
+            info.width() == self.setup.rung.width && info.height() == self.setup.rung.height
+        };
         let picture = if same(&source.info) && scaler.fills(source) {
             Picture { buffer: stamp.on(&source.buffer), ..source.clone() }
         } else {
@@ -289,7 +301,15 @@ impl Lane {
     }
 
     /// Hands a picture to the encoder, starting one or putting another in the place of one that failed.
-    fn give(&mut self, buffer: gst::Buffer, pts: MediaTime, mut pending: Pending, recipes: &[Recipe], outbox: &Outbox, counters: &Arc<Counters>) -> Result<(), Error> {
+    fn give(
+        &mut self,
+        buffer: gst::Buffer,
+        pts: MediaTime,
+        mut pending: Pending,
+        recipes: &[Recipe],
+        outbox: &Outbox,
+        counters: &Arc<Counters>,
+    ) -> Result<(), Error> {
         let keeps = recipes.get(self.recipe).is_some_and(|r| r.element != "x264enc");
         pending.picture = keeps.then(|| buffer.clone());
         {
@@ -311,7 +331,8 @@ impl Lane {
 
     fn start(&self, recipes: &[Recipe], outbox: &Outbox, counters: &Arc<Counters>) -> Result<Encoder, Error> {
         let recipe = &recipes[self.recipe % recipes.len()];
-        let info = self.scaler.as_ref().map(Scaler::info).ok_or_else(|| Error::Element { element: recipe.element.clone() })?;
+        let info =
+            self.scaler.as_ref().map(Scaler::info).ok_or_else(|| Error::Element { element: recipe.element.clone() })?;
         let (index, slots, failed) = (self.index, Arc::clone(&self.slots), Arc::clone(&self.failed));
         let (outbox, counters, name) = (outbox.clone(), Arc::clone(counters), self.setup.rung.name.clone());
         Encoder::start(recipe, &self.setup.rung, info, move |encoded| match encoded {
@@ -320,7 +341,13 @@ impl Lane {
                 // A stamp that no slot has can't be placed; it is held back.
                 let Some(pending) = lock(&slots).remove(&pts) else { return counters.add_damaged() };
                 counters.came_out(index, pts);
-                outbox.give(FromWorker::Picture { rung: index, dts, pts, sync, data: captions::insert(data, &pending.captions) });
+                outbox.give(FromWorker::Picture {
+                    rung: index,
+                    dts,
+                    pts,
+                    sync,
+                    data: captions::insert(data, &pending.captions),
+                });
             }
             Encoded::Failed(detail) => {
                 failed.store(true, Ordering::Relaxed);

@@ -46,7 +46,13 @@ pub(crate) fn run(sandbox: &sandbox::Status, plugin_folder: &Path) -> Result<(),
     let Some(ToWorker::Setup(setup)) = inbox.next()? else { return Err(Error::NoSetup) };
     plugins::load(plugin_folder, false)?;
     outbox.give(FromWorker::Ready { version: VERSION, sandbox: sandbox.to_string() });
-    let rung = Rung { name: "testcard".to_owned(), width: WIDTH, height: HEIGHT, frame_rate: RATE_OF_FRAMES, bitrate_bps: BITRATE_BPS };
+    let rung = Rung {
+        name: "testcard".to_owned(),
+        width: WIDTH,
+        height: HEIGHT,
+        frame_rate: RATE_OF_FRAMES,
+        bitrate_bps: BITRATE_BPS,
+    };
     let info = raw_info(&rung, RATE_OF_FRAMES, BT709, HEIGHT)?;
     let failed = Arc::new(AtomicBool::new(false));
     let (pictures, broke) = (outbox.clone(), Arc::clone(&failed));
@@ -93,7 +99,11 @@ pub(crate) fn run(sandbox: &sandbox::Status, plugin_folder: &Path) -> Result<(),
         }
         let in_second = n % FPS;
         card.draw(n, in_second < FLASH_FRAMES, first_second + (n / FPS).unsigned_abs());
-        let stamp = Stamp { pts: RATE_OF_FRAMES.time_of(n), frame_time: RATE_OF_FRAMES.time_of(1), idr: n % KEYFRAME_EVERY == 0 };
+        let stamp = Stamp {
+            pts: RATE_OF_FRAMES.time_of(n),
+            frame_time: RATE_OF_FRAMES.time_of(1),
+            idr: n % KEYFRAME_EVERY == 0,
+        };
         let mut buffer = gst::Buffer::from_mut_slice(card.pixels().to_vec());
         stamp.write(buffer.make_mut());
         if !encoder.push(buffer) || !sound.push(MediaTime::from_units(n * SAMPLES, RATE), &beep(in_second * SAMPLES)) {
@@ -108,7 +118,8 @@ fn beep(from: i64) -> Vec<u8> {
     let mut pcm = Vec::with_capacity(SAMPLES as usize * 8);
     for sample in from..from + SAMPLES {
         let phase = sample as f32 * BEEP_HZ / RATE as f32;
-        let level = if sample < BEEP_SAMPLES { (phase.fract() * std::f32::consts::TAU).sin() * BEEP_LEVEL } else { 0.0 };
+        let level =
+            if sample < BEEP_SAMPLES { (phase.fract() * std::f32::consts::TAU).sin() * BEEP_LEVEL } else { 0.0 };
         pcm.extend_from_slice(&level.to_le_bytes());
         pcm.extend_from_slice(&level.to_le_bytes());
     }

@@ -42,9 +42,20 @@ impl Thumbnailer {
         graph.play(|_| {})?;
         // JPEG has no video range: 16..235 (luma) and 16..240 (chroma) are stretched to all of a byte.
         let stretch = |low: f64, span: f64, centre: f64| {
-            std::array::from_fn(|v| if full_range { v as u8 } else { ((v as f64 - low) * 255.0 / span + centre).round().clamp(0.0, 255.0) as u8 })
+            std::array::from_fn(|v| {
+                if full_range {
+                    v as u8
+                } else {
+                    ((v as f64 - low) * 255.0 / span + centre).round().clamp(0.0, 255.0) as u8
+                }
+            })
         };
-        Ok(Self { graph, scaler: Scaler::new(info.clone())?, info, levels: [stretch(16.0, 219.0, 0.0), stretch(128.0, 224.0, 128.0)] })
+        Ok(Self {
+            graph,
+            scaler: Scaler::new(info.clone())?,
+            info,
+            levels: [stretch(16.0, 219.0, 0.0), stretch(128.0, 224.0, 128.0)],
+        })
     }
 
     /// Whether pictures of this shape fit without bars.
@@ -63,7 +74,8 @@ impl Thumbnailer {
         let mut small = self.scaler.scale(picture, stamp)?.buffer;
         {
             let buffer = small.get_mut().ok_or_else(|| fault("a shared buffer"))?;
-            let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer, &self.info).map_err(|_| fault("a buffer that can't be written"))?;
+            let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer, &self.info)
+                .map_err(|_| fault("a buffer that can't be written"))?;
             for (plane, levels) in [(0, &self.levels[0]), (1, &self.levels[1]), (2, &self.levels[1])] {
                 let data = frame.plane_data_mut(plane).map_err(|_| fault("no plane"))?;
                 data.iter_mut().for_each(|v| *v = levels[usize::from(*v)]);

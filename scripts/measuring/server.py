@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-EXE = ROOT / "target/release/weir"
+EXE = pathlib.Path(os.environ.get("WEIR_TEST_EXE") or ROOT / "target/release/weir")
 
 
 class Weir:

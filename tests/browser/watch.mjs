@@ -60,8 +60,9 @@ try {
         seen,
         await page.evaluate(async (seconds) => {
           const video = window.watched;
+          // A stall is what a viewer sees: the clock of the picture stands for half a second.
           let stalls = 0;
-          video.addEventListener('waiting', () => stalls++);
+          let moved = { at: video.currentTime, when: performance.now(), counted: false };
           video.muted = false;
           const context = new AudioContext();
           const analyser = context.createAnalyser();
@@ -78,6 +79,12 @@ try {
           const wave = new Float32Array(analyser.fftSize);
           while (performance.now() - from < seconds * 1000) {
             await new Promise((resolve) => setTimeout(resolve, 40));
+            const now = performance.now();
+            if (video.currentTime !== moved.at) moved = { at: video.currentTime, when: now, counted: false };
+            else if (now - moved.when > 500 && !moved.counted) {
+              stalls++;
+              moved.counted = true;
+            }
             brush.drawImage(video, 0, 0, 32, 18);
             pictures.add(brush.getImageData(0, 0, 32, 18).data.join(','));
             analyser.getFloatTimeDomainData(wave);

@@ -76,9 +76,22 @@ pub fn idr_times(file: &str) -> Vec<i64> {
 /// Decodes a file or stream whole and gives what the decoder complained about; empty is good.
 #[track_caller]
 pub fn complaints(input: &str) -> String {
-    let said = run(tool("ffmpeg"), ["-nostdin", "-v", "error", "-xerror", "-i", input, "-f", "null", "-"]);
+    // The track's own time base: in ffmpeg's default one, two close pictures of a live camera fall together.
+    let head = ["-nostdin", "-v", "error", "-xerror", "-i", input, "-fps_mode", "passthrough"];
+    let said = run(tool("ffmpeg"), head.iter().chain(&["-enc_time_base:v", "-1", "-f", "null", "-"]));
     let complaint = String::from_utf8_lossy(&said.stderr).into_owned();
     if said.status.success() || !complaint.is_empty() { complaint } else { format!("ended with {}", said.status) }
+}
+
+/// How many decoded pictures of a file there are, and how many of them carry closed captions (ATSC A/53).
+#[track_caller]
+pub fn captioned(file: &str) -> (usize, usize) {
+    let words = ["-v", "error", "-select_streams", "v:0", "-show_frames", "-of", "json", file];
+    let said = run_ok(tool("ffprobe"), words);
+    let all: Value = serde_json::from_str(&said).unwrap_or_else(|e| panic!("ffprobe wrote no JSON ({e}):\n{said}"));
+    let frames = all["frames"].as_array().cloned().unwrap_or_default();
+    let has = |frame: &&Value| frame["side_data_list"].to_string().contains("Closed Captions");
+    (frames.len(), frames.iter().filter(has).count())
 }
 
 /// Rows a picture is shrunk to before its marks are read: a whole number of them lies inside the row of cells.

@@ -37,13 +37,12 @@ pub(crate) struct Gate {
     /// Closed after a misaligned picture until one aligns.
     is_closed: bool,
     last_dts: Option<MediaTime>,
-    /// Pictures passed, for the metric.
-    pub passed: u64,
+    newest: Option<MediaTime>,
 }
 
 impl Gate {
     pub fn new(rung: Rung) -> Self {
-        Self { rung, config: None, from: None, is_first: true, is_closed: false, last_dts: None, passed: 0 }
+        Self { rung, config: None, from: None, is_first: true, is_closed: false, last_dts: None, newest: None }
     }
 
     /// A new worker or encoder begins; pictures before `from` are not wanted.
@@ -53,10 +52,20 @@ impl Gate {
         self.is_closed = false;
     }
 
+    /// The slot after the newest picture passed. Pictures before it that had not come yet when a worker died are lost:
+    /// at most the B-frames of one group, and nothing is published twice.
+    pub fn next_slot(&self) -> Option<MediaTime> {
+        self.newest.map(|newest| newest + MediaTime::from_ticks(1))
+    }
+
     /// Takes parameter sets. `false` when they can't be read or are of another picture than the rung's.
     pub fn configure(&mut self, record: &Bytes) -> bool {
         let Ok(config) = h264::parse_config(record) else { return false };
-        if (config.width, config.height) != (self.rung.width, self.rung.height) || config.nal_length_size != 4 || config.bit_depth != 8 || !config.is_420 {
+        if (config.width, config.height) != (self.rung.width, self.rung.height)
+            || config.nal_length_size != 4
+            || config.bit_depth != 8
+            || !config.is_420
+        {
             return false;
         }
         if self.config.as_ref().is_none_or(|known| known.record != config.record) {
@@ -70,7 +79,14 @@ impl Gate {
     ///
     /// # Errors
     /// Why it must not be published.
-    pub fn pass(&mut self, plan: impl Iterator<Item = MediaTime>, dts: MediaTime, pts: MediaTime, sync: bool, data: Bytes) -> Result<AccessUnit, Refusal> {
+    pub fn pass(
+        &mut self,
+        plan: impl Iterator<Item = MediaTime>,
+        dts: MediaTime,
+        pts: MediaTime,
+        sync: bool,
+        data: Bytes,
+    ) -> Result<AccessUnit, Refusal> {
         let config = self.config.clone().ok_or(Refusal::Broken)?;
         let mut units = 0;
         for unit in nal::units(&data, 4) {
@@ -105,7 +121,7 @@ impl Gate {
         }
         self.is_first = false;
         self.last_dts = Some(dts);
-        self.passed += 1;
+        self.newest = self.newest.max(Some(pts));
         Ok(AccessUnit { config: Config::Video(config), dts, pts, sync, data })
     }
 }
@@ -125,8 +141,8 @@ mod tests {
         let mut gate = Gate::new(rung);
         // 640x360 High, written by x264.
         let record: &[u8] = &[
-            1, 100, 0, 30, 255, 225, 0, 26, 103, 100, 0, 30, 172, 217, 64, 160, 47, 249, 112, 17, 0, 0, 3, 0, 1, 0, 0, 3, 0, 60,
-            15, 22, 45, 150, 1, 0, 6, 104, 235, 227, 203, 34, 192, 253, 248, 248, 0,
+            1, 100, 0, 30, 255, 225, 0, 26, 103, 100, 0, 30, 172, 217, 64, 160, 47, 249, 112, 17, 0, 0, 3, 0, 1, 0, 0,
+            3, 0, 60, 15, 22, 45, 150, 1, 0, 6, 104, 235, 227, 203, 34, 192, 253, 248, 248, 0,
         ];
         assert!(gate.configure(&Bytes::copy_from_slice(record)), "a 640x360 record");
         gate

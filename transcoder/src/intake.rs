@@ -16,8 +16,15 @@ const ENTRIES_MAX: usize = 8192;
 #[derive(Debug, Clone)]
 pub(crate) enum Entry {
     Unit(AccessUnit),
-    Boundary { msn: u64, at: MediaTime, discontinuity: bool },
-    AddRung { at: MediaTime, rung: Rung },
+    Boundary {
+        msn: u64,
+        at: MediaTime,
+        discontinuity: bool,
+    },
+    AddRung {
+        at: MediaTime,
+        rung: Rung,
+    },
     /// A unit that was dropped from the queue; its place stays so that others keep theirs.
     Gone,
 }
@@ -180,8 +187,16 @@ impl Intake {
             return;
         }
         // Not the keyframe that waits first: everything would stay as it is.
-        let first_video = (waiting..self.end()).find(|n| self.log.get((n - self.first) as usize).is_some_and(|e| matches!(e, Entry::Unit(u) if u.track() == Track::Video)));
-        let keyframe = self.keyframes.iter().map(|(number, _, _)| *number).find(|number| first_video.is_some_and(|first| *number > first));
+        let first_video = (waiting..self.end()).find(|n| {
+            self.log
+                .get((n - self.first) as usize)
+                .is_some_and(|e| matches!(e, Entry::Unit(u) if u.track() == Track::Video))
+        });
+        let keyframe = self
+            .keyframes
+            .iter()
+            .map(|(number, _, _)| *number)
+            .find(|number| first_video.is_some_and(|first| *number > first));
         self.skipping = keyframe.is_none();
         self.drop_video(waiting, keyframe.unwrap_or(self.end()));
         if many {
@@ -220,7 +235,8 @@ impl Intake {
     /// Lets go of what no worker will need: everything before the keyframe before the last one given, or, when that is
     /// too much, before the last one, or everything given.
     fn forget(&mut self) {
-        let given: Vec<u64> = self.keyframes.iter().map(|(number, _, _)| *number).filter(|number| *number < self.next).collect();
+        let given: Vec<u64> =
+            self.keyframes.iter().map(|(number, _, _)| *number).filter(|number| *number < self.next).collect();
         let keep_from = match given.as_slice() {
             [] => self.next,
             [only] => *only,

@@ -69,7 +69,13 @@ impl Ladder {
         let smaller = self.0.iter().filter(|step| step.short_side < top);
         rungs.extend(smaller.map(|step| {
             let (width, height) = scaled(width, height, step.short_side);
-            Rung { name: format!("{}p", step.short_side), width, height, frame_rate: rate, bitrate_bps: step.bitrate_bps }
+            Rung {
+                name: format!("{}p", step.short_side),
+                width,
+                height,
+                frame_rate: rate,
+                bitrate_bps: step.bitrate_bps,
+            }
         }));
         rungs
     }
@@ -90,7 +96,9 @@ impl Ladder {
 /// The source's size with square samples: only ever stretched, as shrinking would lose lines.
 fn square(source: &SourceShape) -> (u32, u32) {
     let (num, den) = (u64::from(source.sample_aspect.0.max(1)), u64::from(source.sample_aspect.1.max(1)));
-    let stretch = |size: u32, num: u64, den: u64| u32::try_from((u64::from(size) * num + den / 2) / den).unwrap_or(u32::MAX).clamp(16, 16_384);
+    let stretch = |size: u32, num: u64, den: u64| {
+        u32::try_from((u64::from(size) * num + den / 2) / den).unwrap_or(u32::MAX).clamp(16, 16_384)
+    };
     if num >= den {
         (stretch(source.width, num, den), source.height.clamp(16, 16_384))
     } else {
@@ -110,7 +118,11 @@ fn scaled(width: u32, height: u32, short: u32) -> (u32, u32) {
 fn capped(rate: FrameRate) -> FrameRate {
     let mut rate = rate;
     while rate.as_f64() > FRAME_RATE_MAX {
-        rate = if rate.num.is_multiple_of(2) { FrameRate { num: rate.num / 2, ..rate } } else { FrameRate { den: rate.den.saturating_mul(2), ..rate } };
+        rate = if rate.num.is_multiple_of(2) {
+            FrameRate { num: rate.num / 2, ..rate }
+        } else {
+            FrameRate { den: rate.den.saturating_mul(2), ..rate }
+        };
     }
     rate
 }
@@ -150,9 +162,14 @@ impl FromStr for Ladder {
         let mut steps = Vec::new();
         for part in text.split(',').map(str::trim) {
             let (size, rate) = part.split_once(':').ok_or_else(|| bad(part, "write it as 720p:2800k"))?;
-            let short_side: u32 = size.trim().trim_end_matches('p').parse().map_err(|_| bad(part, "the size is a number such as 720p"))?;
-            let bitrate_bps = bits(rate.trim()).ok_or_else(|| bad(part, "the bit rate is a number such as 2800k or 2.8M"))?;
-            if !(64..=2160).contains(&short_side) || short_side % 2 != 0 {
+            let short_side: u32 = size
+                .trim()
+                .trim_end_matches('p')
+                .parse()
+                .map_err(|_| bad(part, "the size is a number such as 720p"))?;
+            let bitrate_bps =
+                bits(rate.trim()).ok_or_else(|| bad(part, "the bit rate is a number such as 2800k or 2.8M"))?;
+            if !(64..=2160).contains(&short_side) || !short_side.is_multiple_of(2) {
                 return Err(bad(part, "the size is an even number from 64 to 2160"));
             }
             if !(50_000..=50_000_000).contains(&bitrate_bps) {
@@ -226,7 +243,12 @@ mod tests {
 
     #[test]
     fn high_frame_rates_are_halved() {
-        let source = SourceShape { width: 1920, height: 1080, sample_aspect: (1, 1), frame_rate: FrameRate { num: 120, den: 1 } };
+        let source = SourceShape {
+            width: 1920,
+            height: 1080,
+            sample_aspect: (1, 1),
+            frame_rate: FrameRate { num: 120, den: 1 },
+        };
         assert_eq!(Ladder::default().rungs(&source, false)[0].frame_rate, FrameRate { num: 60, den: 1 });
     }
 

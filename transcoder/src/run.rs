@@ -4,7 +4,7 @@ use crate::gate::Refusal;
 use crate::intake::Entry;
 use crate::transcoder::{Output, Shared, TranscoderConfig, is_wanted};
 use bytes::{Bytes, BytesMut};
-use media::wire::{self, FromWorker, RungSetup, Setup, Stats, ToWorker};
+use media::wire::{self, EncoderChoice, FromWorker, RungSetup, Setup, Stats, ToWorker};
 use media::{AccessUnit, AudioConfig, Config, MediaTime, Rung, VideoConfig, aac};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -30,8 +30,9 @@ const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// Lines of a worker's standard error that are logged, per worker, and their length.
 const LOG_LINES_MAX: usize = 50;
 const LOG_LINE_BYTES_MAX: usize = 300;
-/// Lines that say nothing: a library of libav's looks for fonts, which the sandbox has none of.
-const HARMLESS: [&str; 1] = ["Fontconfig"];
+/// Lines that say nothing: a library of libav's looks for fonts, which the sandbox has none of; OpenH264 has an opinion
+/// on being emptied.
+const HARMLESS: [&str; 2] = ["Fontconfig", "[OpenH264]"];
 
 /// How a worker's life ended.
 #[derive(Debug)]
@@ -79,10 +80,20 @@ impl Watch {
 }
 
 /// Runs one worker to its end.
-pub(crate) async fn worker(shared: &Shared, config: &TranscoderConfig, setup: Setup, output: &mpsc::Sender<Output>, started: impl Fn(u32)) -> End {
+pub(crate) async fn worker(
+    shared: &Shared,
+    config: &TranscoderConfig,
+    setup: Setup,
+    output: &mpsc::Sender<Output>,
+    started: impl Fn(u32),
+) -> End {
     let broken = |reason: String| End::Broken { reason, gave_nothing: true };
     let exe = config.exe.clone();
-    let spawned = tokio::task::spawn_blocking(move || pipelines::spawn(&exe, "ladder")).await;
+    let profile = match config.encoder {
+        EncoderChoice::Auto | EncoderChoice::Element(_) => "ladder-hardware",
+        EncoderChoice::X264 | EncoderChoice::OpenH264 => "ladder",
+    };
+    let spawned = tokio::task::spawn_blocking(move || pipelines::spawn(&exe, profile)).await;
     let worker = match spawned {
         Ok(Ok(worker)) => worker,
         Ok(Err(e)) => return broken(format!("{} could not be started: {e}", config.exe.display())),
@@ -135,14 +146,22 @@ pub(crate) async fn worker(shared: &Shared, config: &TranscoderConfig, setup: Se
         (end, status)
     });
     match exit.await {
-        Ok((End::Broken { reason, gave_nothing }, Some(status))) => End::Broken { reason: format!("{reason} ({status})"), gave_nothing },
+        Ok((End::Broken { reason, gave_nothing }, Some(status))) => {
+            End::Broken { reason: format!("{reason} ({status})"), gave_nothing }
+        }
         Ok((end, _)) => end,
         Err(e) => broken(e.to_string()),
     }
 }
 
 /// Sends what waits, configurations first where they change.
-async fn feed(shared: &Shared, config: &TranscoderConfig, setup: Setup, mut link: OwnedWriteHalf, watch: &Watch) -> Result<End, String> {
+async fn feed(
+    shared: &Shared,
+    config: &TranscoderConfig,
+    setup: Setup,
+    mut link: OwnedWriteHalf,
+    watch: &Watch,
+) -> Result<End, String> {
     let mut bytes = BytesMut::new();
     let encodes_audio = setup.audio_bitrate_bps > 0;
     let is_idle = setup.rungs.is_empty();
@@ -168,9 +187,13 @@ async fn feed(shared: &Shared, config: &TranscoderConfig, setup: Setup, mut link
             return Ok(End::Closed);
         }
         match entry {
-            Some(Entry::Unit(unit)) if is_wanted(&unit, encodes_audio) => encode_unit(unit, &mut video, &mut audio, &mut bytes),
+            Some(Entry::Unit(unit)) if is_wanted(&unit, encodes_audio) => {
+                encode_unit(unit, &mut video, &mut audio, &mut bytes)
+            }
             Some(Entry::Unit(_) | Entry::Gone) => {}
-            Some(Entry::Boundary { msn, at, discontinuity }) => ToWorker::Boundary { msn, at, discontinuity }.encode(&mut bytes),
+            Some(Entry::Boundary { msn, at, discontinuity }) => {
+                ToWorker::Boundary { msn, at, discontinuity }.encode(&mut bytes)
+            }
             // A worker that only makes thumbnails has not decoded the pictures before; another one begins with them.
             Some(Entry::AddRung { .. }) if is_idle => return Ok(End::Replan),
             Some(Entry::AddRung { rung, .. }) if known.contains(&rung.name) => {}
@@ -201,7 +224,12 @@ fn add_rung(at: MediaTime, rung: Rung, bytes: &mut BytesMut) {
     ToWorker::AddRung(RungSetup { rung, from: Some(at) }).encode(bytes);
 }
 
-fn encode_unit(unit: AccessUnit, video: &mut Option<Arc<VideoConfig>>, audio: &mut Option<Arc<AudioConfig>>, bytes: &mut BytesMut) {
+fn encode_unit(
+    unit: AccessUnit,
+    video: &mut Option<Arc<VideoConfig>>,
+    audio: &mut Option<Arc<AudioConfig>>,
+    bytes: &mut BytesMut,
+) {
     let track = unit.track();
     match &unit.config {
         Config::Video(config) if video.as_ref().is_none_or(|known| !Arc::ptr_eq(known, config) && known != config) => {
@@ -222,7 +250,12 @@ fn encode_unit(unit: AccessUnit, video: &mut Option<Arc<VideoConfig>>, audio: &m
 }
 
 /// Takes what the worker says, and believes none of it.
-async fn listen(shared: &Shared, mut link: BufReader<OwnedReadHalf>, output: &mpsc::Sender<Output>, watch: &Watch) -> Result<End, String> {
+async fn listen(
+    shared: &Shared,
+    mut link: BufReader<OwnedReadHalf>,
+    output: &mpsc::Sender<Output>,
+    watch: &Watch,
+) -> Result<End, String> {
     let mut before = Stats::default();
     let mut audio: Option<Arc<AudioConfig>> = None;
     let mut audio_pts: Option<MediaTime> = None;
@@ -236,9 +269,12 @@ async fn listen(shared: &Shared, mut link: BufReader<OwnedReadHalf>, output: &mp
                 tracing::info!(sandbox, "worker ready");
                 None
             }
-            FromWorker::Ready { version, .. } => return Ok(End::Unable(format!("the worker executable is of another version ({version})"))),
+            FromWorker::Ready { version, .. } => {
+                return Ok(End::Unable(format!("the worker executable is of another version ({version})")));
+            }
             FromWorker::RungConfig { rung, record } => {
-                let known = shared.state().rungs.get_mut(usize::from(rung)).is_some_and(|lane| lane.gate.configure(&record));
+                let known =
+                    shared.state().rungs.get_mut(usize::from(rung)).is_some_and(|lane| lane.gate.configure(&record));
                 if !known {
                     return Err("it sent parameter sets that don't fit its rung".to_owned());
                 }
@@ -293,7 +329,14 @@ async fn listen(shared: &Shared, mut link: BufReader<OwnedReadHalf>, output: &mp
     }
 }
 
-fn picture(shared: &Shared, rung: u8, dts: MediaTime, pts: MediaTime, sync: bool, data: Bytes) -> Result<Option<Output>, String> {
+fn picture(
+    shared: &Shared,
+    rung: u8,
+    dts: MediaTime,
+    pts: MediaTime,
+    sync: bool,
+    data: Bytes,
+) -> Result<Option<Output>, String> {
     let mut guard = shared.state();
     let state = &mut *guard;
     let lane = state.rungs.get_mut(usize::from(rung)).ok_or("it sent a picture of a rung that is none")?;
@@ -319,7 +362,8 @@ async fn next(link: &mut BufReader<OwnedReadHalf>) -> io::Result<Bytes> {
 
 /// A worker can make its counters jump; the metrics take only what is plausible.
 fn record(before: &Stats, stats: &Stats) {
-    let count = |name: &'static str, was: u64, is: u64| metrics::counter!(name).increment(is.saturating_sub(was).min(10_000));
+    let count =
+        |name: &'static str, was: u64, is: u64| metrics::counter!(name).increment(is.saturating_sub(was).min(10_000));
     count("weir_transcoder_pictures_decoded_total", before.pictures_decoded, stats.pictures_decoded);
     count("weir_transcoder_pictures_damaged_total", before.pictures_damaged, stats.pictures_damaged);
     count("weir_transcoder_pictures_encoded_total", before.pictures_out, stats.pictures_out);
@@ -345,7 +389,9 @@ async fn guard(pid: u32, memory_max: u64, watch: &Watch) -> Result<End, String> 
         if writing > 0 && now.saturating_sub(writing.max(heard.min(ms(START_MAX)))) > ms(limit) {
             return Err(format!("it took nothing for {} s", limit.as_secs()));
         }
-        if watch.decoded.load(Relaxed).saturating_sub(watch.decoded_at_output.load(Relaxed)) > DECODED_UNHEARD_MAX && watch.decoded_at_output.load(Relaxed) > 0 {
+        if watch.decoded.load(Relaxed).saturating_sub(watch.decoded_at_output.load(Relaxed)) > DECODED_UNHEARD_MAX
+            && watch.decoded_at_output.load(Relaxed) > 0
+        {
             return Err("its encoders gave nothing for 4 s".to_owned());
         }
         let finishing = watch.finishing_ms.load(Relaxed);

@@ -29,7 +29,10 @@ pub struct TestCardConfig {
 impl TestCardConfig {
     /// A card with this title, made by this process's executable.
     pub fn new(title: &str) -> Self {
-        Self { exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")), title: title.to_owned() }
+        Self {
+            exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
+            title: title.to_owned(),
+        }
     }
 }
 
@@ -123,11 +126,16 @@ struct Merge {
 impl Merge {
     fn take(&mut self, message: FromWorker) -> Result<(), String> {
         match message {
-            FromWorker::RungConfig { record, .. } => self.video_config = Some(Arc::new(h264::parse_config(&record).map_err(|e| e.to_string())?)),
-            FromWorker::AudioConfig { record } => self.audio_config = Some(Arc::new(aac::parse_config(&record).map_err(|e| e.to_string())?)),
+            FromWorker::RungConfig { record, .. } => {
+                self.video_config = Some(Arc::new(h264::parse_config(&record).map_err(|e| e.to_string())?))
+            }
+            FromWorker::AudioConfig { record } => {
+                self.audio_config = Some(Arc::new(aac::parse_config(&record).map_err(|e| e.to_string())?))
+            }
             FromWorker::Picture { dts, pts, sync, data, .. } => {
                 let config = self.video_config.clone().ok_or("a picture before its configuration")?;
-                let whole = nal::units(&data, 4).all(|unit| unit.is_ok()) && sync == h264::is_idr(&data, 4) && dts <= pts;
+                let whole =
+                    nal::units(&data, 4).all(|unit| unit.is_ok()) && sync == h264::is_idr(&data, 4) && dts <= pts;
                 if !whole {
                     return Err("a picture that is none".to_owned());
                 }
@@ -145,7 +153,9 @@ impl Merge {
 
     /// The earlier of both heads, or the only one when the other track is too late.
     fn next(&mut self) -> Option<AccessUnit> {
-        let spans = |queue: &VecDeque<AccessUnit>| queue.front().zip(queue.back()).is_some_and(|(first, last)| last.dts - first.dts > MERGE_MAX);
+        let spans = |queue: &VecDeque<AccessUnit>| {
+            queue.front().zip(queue.back()).is_some_and(|(first, last)| last.dts - first.dts > MERGE_MAX)
+        };
         match (self.video.front(), self.audio.front()) {
             (Some(video), Some(audio)) if video.dts <= audio.dts => self.video.pop_front(),
             (Some(_), Some(_)) => self.audio.pop_front(),

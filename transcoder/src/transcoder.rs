@@ -151,9 +151,19 @@ impl Transcoder {
     /// unpublished pts of a rendition (a rung's name or `audio`); it is asked when a worker is replaced and must not block.
     ///
     /// The receiver is bounded (256); when it is not read, the worker waits and the input queue overflows.
-    pub fn spawn(config: TranscoderConfig, frontier: impl Fn(&str) -> Option<MediaTime> + Send + Sync + 'static) -> (Self, mpsc::Receiver<Output>) {
+    pub fn spawn(
+        config: TranscoderConfig,
+        frontier: impl Fn(&str) -> Option<MediaTime> + Send + Sync + 'static,
+    ) -> (Self, mpsc::Receiver<Output>) {
         let rungs = config.rungs.iter().map(|rung| Lane::new(rung.clone(), None)).collect();
-        let state = State { intake: Intake::new(), rungs, is_idle: config.rungs.is_empty(), audio_from: None, finish: false, closed: false };
+        let state = State {
+            intake: Intake::new(),
+            rungs,
+            is_idle: config.rungs.is_empty(),
+            audio_from: None,
+            finish: false,
+            closed: false,
+        };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), pid: AtomicU32::new(0) });
         let (output, receiver) = mpsc::channel(OUTPUT_MAX);
         let span = tracing::info_span!("transcoder", stream = %config.stream);
@@ -187,7 +197,8 @@ impl Transcoder {
     pub fn withdraw(&self, at: MediaTime, rung: Rung) {
         {
             let mut state = self.shared.state();
-            if state.rungs.iter().any(|lane| lane.rung.name == rung.name) || state.rungs.len() >= media::wire::RUNGS_MAX {
+            if state.rungs.iter().any(|lane| lane.rung.name == rung.name) || state.rungs.len() >= media::wire::RUNGS_MAX
+            {
                 return;
             }
             state.rungs.push(Lane::new(rung.clone(), Some(at)));
@@ -249,7 +260,11 @@ async fn supervise(
                 restarts.pop_front();
             }
             if restarts.len() > RESTARTS_MAX {
-                return fail(&output, format!("the encoding worker failed {} times within a minute, last: {reason}", restarts.len())).await;
+                return fail(
+                    &output,
+                    format!("the encoding worker failed {} times within a minute, last: {reason}", restarts.len()),
+                )
+                .await;
             }
             tokio::time::sleep(Duration::from_millis(PAUSES_MS[restarts.len()])).await;
             if output.send(Output::Restarted { epoch, reason }).await.is_err() {
@@ -288,14 +303,19 @@ fn setup_of(state: &State, config: &TranscoderConfig, audio_from: Option<MediaTi
 }
 
 /// The setup of a worker that goes on where the last one's published units end.
-fn next_setup(shared: &Shared, config: &TranscoderConfig, frontier: &impl Fn(&str) -> Option<MediaTime>, poisoned: bool) -> Setup {
+fn next_setup(
+    shared: &Shared,
+    config: &TranscoderConfig,
+    frontier: &impl Fn(&str) -> Option<MediaTime>,
+    poisoned: bool,
+) -> Setup {
     let names: Vec<Arc<str>> = shared.state().rungs.iter().map(|lane| Arc::clone(&lane.name)).collect();
     // Asked without the lock, as the answer may come from behind another one.
     let frontiers: Vec<Option<MediaTime>> = names.iter().map(|name| frontier(name)).collect();
     let audio_from = frontier("audio");
     let mut state = shared.state();
     for (lane, frontier) in state.rungs.iter_mut().zip(&frontiers) {
-        lane.from = lane.from.max(*frontier);
+        lane.from = lane.from.max(*frontier).max(lane.gate.next_slot());
         lane.gate.restart(lane.from);
     }
     let earliest = state.rungs.iter().filter_map(|lane| lane.from).min().or(audio_from);

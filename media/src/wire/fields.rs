@@ -90,7 +90,12 @@ impl<'a> Writer<'a> {
         self.u8(u8::from(config.is_420));
         self.u8(u8::from(config.is_interlaced));
         self.u64(config.frame_rate.unwrap_or(0.0).to_bits());
-        self.out.put_slice(&[config.color.primaries, config.color.transfer, config.color.matrix, u8::from(config.color.full_range)]);
+        self.out.put_slice(&[
+            config.color.primaries,
+            config.color.transfer,
+            config.color.matrix,
+            u8::from(config.color.full_range),
+        ]);
         self.bytes(&config.record);
     }
 
@@ -151,7 +156,12 @@ impl Reader {
         }
     }
 
-    pub(super) fn at_most<T>(&mut self, max: u64, field: &'static str, read: impl FnOnce(&mut Self, &'static str) -> Result<T, WireError>) -> Result<T, WireError>
+    pub(super) fn at_most<T>(
+        &mut self,
+        max: u64,
+        field: &'static str,
+        read: impl FnOnce(&mut Self, &'static str) -> Result<T, WireError>,
+    ) -> Result<T, WireError>
     where
         T: Copy + Into<u64>,
     {
@@ -162,7 +172,11 @@ impl Reader {
     pub(super) fn time(&mut self, field: &'static str) -> Result<MediaTime, WireError> {
         self.need(8, field)?;
         let ticks = self.rest.get_i64_le();
-        if (-TICKS_MAX..=TICKS_MAX).contains(&ticks) { Ok(MediaTime::from_ticks(ticks)) } else { Err(WireError::Field { field }) }
+        if (-TICKS_MAX..=TICKS_MAX).contains(&ticks) {
+            Ok(MediaTime::from_ticks(ticks))
+        } else {
+            Err(WireError::Field { field })
+        }
     }
 
     pub(super) fn optional_time(&mut self, field: &'static str) -> Result<Option<MediaTime>, WireError> {
@@ -204,7 +218,11 @@ impl Reader {
     pub(super) fn frame_rate(&mut self) -> Result<FrameRate, WireError> {
         let (num, den) = (self.u32("frame rate")?, self.u32("frame rate")?);
         let rate = FrameRate { num, den };
-        if num > 0 && den > 0 && (0.5..=250.0).contains(&rate.as_f64()) { Ok(rate) } else { Err(WireError::Field { field: "frame rate" }) }
+        if num > 0 && den > 0 && (0.5..=250.0).contains(&rate.as_f64()) {
+            Ok(rate)
+        } else {
+            Err(WireError::Field { field: "frame rate" })
+        }
     }
 
     pub(super) fn rung(&mut self) -> Result<RungSetup, WireError> {
@@ -250,7 +268,20 @@ impl Reader {
             full_range: self.flag("colour range")?,
         };
         let record = self.bytes("record", RECORD_MAX)?;
-        Ok(VideoConfig { codec, record, nal_length_size, width, height, sample_aspect, codecs, bit_depth, is_420, is_interlaced, frame_rate, color })
+        Ok(VideoConfig {
+            codec,
+            record,
+            nal_length_size,
+            width,
+            height,
+            sample_aspect,
+            codecs,
+            bit_depth,
+            is_420,
+            is_interlaced,
+            frame_rate,
+            color,
+        })
     }
 
     pub(super) fn audio(&mut self) -> Result<AudioConfig, WireError> {

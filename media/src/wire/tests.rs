@@ -11,50 +11,86 @@ fn data(min: usize) -> impl Strategy<Value = Bytes> {
 }
 
 fn rung() -> impl Strategy<Value = RungSetup> {
-    ("[a-z0-9-]{1,32}", 8u32..8192, 8u32..8192, 1u32..240, 10_000u32..200_000_000, proptest::option::of(time())).prop_map(
-        |(name, width, height, num, bitrate_bps, from)| RungSetup {
-            rung: Rung { name, width: width * 2, height: height * 2, frame_rate: FrameRate { num, den: 1 }, bitrate_bps },
+    ("[a-z0-9-]{1,32}", 8u32..8192, 8u32..8192, 1u32..240, 10_000u32..200_000_000, proptest::option::of(time()))
+        .prop_map(|(name, width, height, num, bitrate_bps, from)| RungSetup {
+            rung: Rung {
+                name,
+                width: width * 2,
+                height: height * 2,
+                frame_rate: FrameRate { num, den: 1 },
+                bitrate_bps,
+            },
             from,
+        })
+}
+
+fn video() -> impl Strategy<Value = VideoConfig> {
+    (any::<bool>(), 1u32..16_384, 1u32..16_384, proptest::option::of(1.0f64..240.0), data(0)).prop_map(
+        |(hevc, width, height, frame_rate, record)| VideoConfig {
+            codec: if hevc { VideoCodec::Hevc } else { VideoCodec::H264 },
+            record,
+            nal_length_size: 4,
+            width,
+            height,
+            sample_aspect: (4, 3),
+            codecs: "avc1.64001f".to_owned(),
+            bit_depth: 8,
+            is_420: true,
+            is_interlaced: false,
+            frame_rate,
+            color: ColorInfo { primaries: 1, transfer: 1, matrix: 1, full_range: true },
         },
     )
 }
 
-fn video() -> impl Strategy<Value = VideoConfig> {
-    (any::<bool>(), 1u32..16_384, 1u32..16_384, proptest::option::of(1.0f64..240.0), data(0)).prop_map(|(hevc, width, height, frame_rate, record)| VideoConfig {
-        codec: if hevc { VideoCodec::Hevc } else { VideoCodec::H264 },
-        record,
-        nal_length_size: 4,
-        width,
-        height,
-        sample_aspect: (4, 3),
-        codecs: "avc1.64001f".to_owned(),
-        bit_depth: 8,
-        is_420: true,
-        is_interlaced: false,
-        frame_rate,
-        color: ColorInfo { primaries: 1, transfer: 1, matrix: 1, full_range: true },
-    })
-}
-
 fn to_worker() -> impl Strategy<Value = ToWorker> {
-    let setup = (proptest::collection::vec(rung(), 0..4), time(), any::<u32>(), proptest::option::of(time()), "[ -~]{0,24}").prop_map(
-        |(rungs, thumb_every, audio_bitrate_bps, audio_from, title)| {
-            let frame_rate = FrameRate { num: 30_000, den: 1001 };
-            ToWorker::Setup(Setup { frame_rate, encoder: EncoderChoice::OpenH264, rungs, thumb_every, audio_bitrate_bps, audio_from, title })
-        },
-    );
+    let setup =
+        (proptest::collection::vec(rung(), 0..4), time(), any::<u32>(), proptest::option::of(time()), "[ -~]{0,24}")
+            .prop_map(|(rungs, thumb_every, audio_bitrate_bps, audio_from, title)| {
+                let frame_rate = FrameRate { num: 30_000, den: 1001 };
+                ToWorker::Setup(Setup {
+                    frame_rate,
+                    encoder: EncoderChoice::OpenH264,
+                    rungs,
+                    thumb_every,
+                    audio_bitrate_bps,
+                    audio_from,
+                    title,
+                })
+            });
     let audio = (any::<bool>(), 1u8..8, data(0)).prop_map(|(opus, channels, record)| {
         let codec = if opus { AudioCodec::Opus } else { AudioCodec::Aac };
-        ToWorker::Audio(AudioConfig { codec, record, sample_rate: 48_000, channels, object_type: 2, frame_samples: 1024 })
+        ToWorker::Audio(AudioConfig {
+            codec,
+            record,
+            sample_rate: 48_000,
+            channels,
+            object_type: 2,
+            frame_samples: 1024,
+        })
     });
-    let unit = (any::<bool>(), time(), time(), any::<bool>(), data(0))
-        .prop_map(|(audio, dts, pts, sync, data)| ToWorker::Unit { track: if audio { Track::Audio } else { Track::Video }, dts, pts, sync, data });
-    let boundary = (any::<u64>(), time(), any::<bool>()).prop_map(|(msn, at, discontinuity)| ToWorker::Boundary { msn, at, discontinuity });
-    prop_oneof![setup, video().prop_map(ToWorker::Video), audio, unit, boundary, rung().prop_map(ToWorker::AddRung), Just(ToWorker::Finish)]
+    let unit = (any::<bool>(), time(), time(), any::<bool>(), data(0)).prop_map(|(audio, dts, pts, sync, data)| {
+        ToWorker::Unit { track: if audio { Track::Audio } else { Track::Video }, dts, pts, sync, data }
+    });
+    let boundary = (any::<u64>(), time(), any::<bool>()).prop_map(|(msn, at, discontinuity)| ToWorker::Boundary {
+        msn,
+        at,
+        discontinuity,
+    });
+    prop_oneof![
+        setup,
+        video().prop_map(ToWorker::Video),
+        audio,
+        unit,
+        boundary,
+        rung().prop_map(ToWorker::AddRung),
+        Just(ToWorker::Finish)
+    ]
 }
 
 fn from_worker() -> impl Strategy<Value = FromWorker> {
-    let picture = (0u8..12, time(), time(), any::<bool>(), data(5)).prop_map(|(rung, dts, pts, sync, data)| FromWorker::Picture { rung, dts, pts, sync, data });
+    let picture = (0u8..12, time(), time(), any::<bool>(), data(5))
+        .prop_map(|(rung, dts, pts, sync, data)| FromWorker::Picture { rung, dts, pts, sync, data });
     prop_oneof![
         "[ -~]{0,99}".prop_map(|sandbox| FromWorker::Ready { version: VERSION, sandbox }),
         (0u8..12, data(7)).prop_map(|(rung, record)| FromWorker::RungConfig { rung, record }),
@@ -62,7 +98,12 @@ fn from_worker() -> impl Strategy<Value = FromWorker> {
         picture,
         (time(), data(1)).prop_map(|(pts, data)| FromWorker::Frame { pts, data }),
         data(4).prop_map(|data| FromWorker::Thumb { data }),
-        (any::<u64>(), time()).prop_map(|(n, lag)| FromWorker::Stats(Stats { pictures_in: n, frames_out: n / 2, lag, ..Stats::default() })),
+        (any::<u64>(), time()).prop_map(|(n, lag)| FromWorker::Stats(Stats {
+            pictures_in: n,
+            frames_out: n / 2,
+            lag,
+            ..Stats::default()
+        })),
         "[ -~]{0,99}".prop_map(|text| FromWorker::Notice { text }),
         "[ -~]{0,99}".prop_map(|text| FromWorker::Unable { text }),
         Just(FromWorker::Finished),

@@ -92,7 +92,8 @@ pub(crate) fn read(track: Track, chunk: &Bytes) -> Vec<Placed> {
         if data_at + size > chunk.len() {
             break;
         }
-        let (sync, offset) = if track == Track::Video { (word(at + 8) == SYNC, word(at + 12) as i32) } else { (true, 0) };
+        let (sync, offset) =
+            if track == Track::Video { (word(at + 8) == SYNC, word(at + 12) as i32) } else { (true, 0) };
         out.push(Placed {
             decode_time,
             presentation_time: decode_time + i64::from(offset),
@@ -111,7 +112,12 @@ mod tests {
     use mp4_atom::{Any, Decode};
 
     fn samples() -> Vec<Sample> {
-        let sample = |n: u8, offset, sync| Sample { data: Bytes::from(vec![n; usize::from(n) + 3]), duration: 3000 + u32::from(n), offset, sync };
+        let sample = |n: u8, offset, sync| Sample {
+            data: Bytes::from(vec![n; usize::from(n) + 3]),
+            duration: 3000 + u32::from(n),
+            offset,
+            sync,
+        };
         vec![sample(0, 0, true), sample(1, 9000, false), sample(2, -3000, false)]
     }
 

@@ -125,9 +125,10 @@ impl AudioLane {
             self.wants_discontinuity = false;
         }
         let frame = self.frame_time();
-        // Sound that begins inside the first part begins the segment; later, what is missing before it is listed as gaps.
-        let first = if self.writer.grid.index(at - planned.start, MediaTime::ZERO) == 0 { at } else { planned.start };
-        let joined = self.writer.end().filter(|end| (*end - first).abs() <= frame).unwrap_or(first);
+        // Sound that begins later than its first frame could begins a listed length that is on the grid all the same.
+        let first = if at - planned.start <= frame && !planned.discontinuity { at } else { planned.start };
+        let joined =
+            self.writer.end().filter(|end| !planned.discontinuity && (*end - first).abs() <= frame).unwrap_or(first);
         self.writer.begin(planned, joined);
         self.open = Some(Open { msn: planned.msn, base: planned.start });
         self.part = 0;
@@ -149,7 +150,8 @@ impl AudioLane {
         }
         self.pending.push((start, unit.data.clone()));
         self.next = Some(start + frame);
-        let next = at + frame_time;
+        // From the sample, as two rounded times added may be a tick off.
+        let next = MediaTime::from_units(start + frame, rate);
         let part_end = base + self.writer.grid.start(part + 1);
         if let Some(end) = planned.end.filter(|end| next >= *end) {
             return self.finish_segment(end, false);
@@ -168,7 +170,12 @@ impl AudioLane {
         let mut pending = self.pending.drain(..).peekable();
         while let Some((start, data)) = pending.next() {
             let end = pending.peek().map_or(until, |next| next.0);
-            samples.push(Sample { data, duration: (end - start).clamp(1, i64::from(u32::MAX)) as u32, offset: 0, sync: true });
+            samples.push(Sample {
+                data,
+                duration: (end - start).clamp(1, i64::from(u32::MAX)) as u32,
+                offset: 0,
+                sync: true,
+            });
         }
         drop(pending);
         self.writer.publish(first.max(0) as u64, &samples, declared);

@@ -39,6 +39,8 @@ pub(crate) struct VideoLane {
     newest_pts: Option<MediaTime>,
     /// The last segment ended as planned; what comes next must be the IDR of the next.
     aligned: bool,
+    /// Gaps were listed for what did not come, and nothing came since.
+    given_up: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -76,6 +78,7 @@ impl VideoLane {
             last_length: None,
             newest_pts: None,
             aligned: false,
+            given_up: false,
         }
     }
 
@@ -94,10 +97,10 @@ impl VideoLane {
         // Passthrough goes by decode order: when it is withdrawn, pictures shown after the cut may be needed before it.
         let place = if self.encoded { unit.pts } else { unit.dts + open.shift };
         if let Some(end) = plan.get(open.msn).and_then(|p| p.end).filter(|end| place >= *end) {
+            self.finish_segment(end, self.encoded);
             if self.encoded {
                 self.misaligned();
             }
-            self.finish_segment(end, self.encoded);
             return dropped("after_segment");
         }
         if unit.pts < open.base {
@@ -138,6 +141,7 @@ impl VideoLane {
             self.writer.set_config(&unit.config);
             self.wants_discontinuity = false;
         }
+        self.given_up = false;
         let start = self.joined(planned.start);
         self.writer.begin(&planned, start);
         self.part = 0;
@@ -205,24 +209,26 @@ impl VideoLane {
         self.writer.publish(first.ticks().max(0) as u64, &samples, declared);
     }
 
-    /// Closes the open segment, which the plan ends at `end`. When it is `lost`, what is missing of it becomes gaps.
+    /// Closes the open segment, which the plan ends at `end`. When its rest is `lost`, that becomes gaps; else a hole is
+    /// filled by the picture before it.
     fn finish_segment(&mut self, end: MediaTime, lost: bool) {
         let Some(open) = self.open.take() else { return };
+        let lost = lost && open.base + self.rate.time_of(open.slot + 2) < end;
         if let Some(last) = self.pending.last().map(|p| p.at) {
             let part_end = self.part_start(&open, self.part + 1);
             let next = self.decode_time(&open, open.slot + 1).max(last + MediaTime::from_ticks(1));
             let tail = self.rate.time_of(open.reorder + 1) + STAMP_JITTER;
-            if lost && open.base + self.rate.time_of(open.slot + 2) < end {
+            if lost {
                 self.flush(part_end.min(end), next);
             } else if end <= part_end + STAMP_JITTER {
                 let until = end.max(last + MediaTime::from_ticks(1));
                 self.flush(until, until);
             } else if end - last <= tail && self.pending.len() > 1 {
                 // Squeezing the first pictures left the last slots empty, and a part would be: it gets the last picture, as late
-                // as that may be decoded.
+                // as that may be decoded. The lengths listed stay on the grid, at most the reordering off the decode times.
                 let picture = self.pending.pop().map(|p| Pending { at: p.pts.min(part_end).max(last), ..p });
                 let cut = picture.as_ref().map_or(last, |p| p.at);
-                self.flush(cut, cut);
+                self.flush(part_end, cut);
                 self.pending.extend(picture);
                 self.flush(end, end);
             } else {
@@ -251,6 +257,7 @@ impl VideoLane {
         if let (None, Some(newest)) = (&self.open, plan.open()) {
             self.fill_gaps(plan, newest.msn);
             self.aligned = false;
+            self.given_up = true;
         }
     }
 
@@ -273,6 +280,11 @@ impl VideoLane {
         self.pending.last().map(|p| p.at).max(self.writer.end())
     }
 
+    /// It is listed as gaps until something comes again.
+    pub fn given_up(&self) -> bool {
+        self.given_up
+    }
+
     /// The number of the segment in progress.
     pub fn open_msn(&self) -> Option<u64> {
         self.open.as_ref().map(|o| o.msn)
@@ -293,8 +305,13 @@ impl VideoLane {
 
     fn misaligned(&mut self) {
         self.aligned = false;
-        metrics::counter!("weir_rung_misaligned_total", "rendition" => self.writer.rendition.id().to_owned()).increment(1);
-        tracing::warn!(rendition = self.writer.rendition.id(), msn = self.writer.next_msn, "rung missed its boundary and is not published until the next");
+        metrics::counter!("weir_rung_misaligned_total", "rendition" => self.writer.rendition.id().to_owned())
+            .increment(1);
+        tracing::warn!(
+            rendition = self.writer.rendition.id(),
+            msn = self.writer.next_msn,
+            "rung missed its boundary and is not published until the next"
+        );
     }
 
     fn half_frame(&self) -> MediaTime {

@@ -1,10 +1,11 @@
 use super::PartGrid;
+use crate::Part;
 use crate::bandwidth::Meter;
 use crate::cmaf::{fragment, init};
 use crate::plan::Planned;
+use crate::playlist::Header;
 use crate::rendition::Rendition;
 use crate::shelf::Init;
-use crate::Part;
 use media::{Config, MediaTime, Track};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -22,6 +23,8 @@ pub(crate) struct Writer {
     pub closed: bool,
     /// The number the next segment gets.
     pub next_msn: u64,
+    /// PART-TARGET: no part is listed as longer. What is cut off its length belongs to the next one's.
+    part_max: MediaTime,
     anchor: (MediaTime, SystemTime),
     config: Option<Config>,
     sequence: u32,
@@ -38,14 +41,15 @@ struct OpenSegment {
 
 impl Writer {
     /// A writer whose first segment is `first_msn`. The anchor is set with [`Writer::anchor`] before anything else.
-    pub fn new(rendition: Arc<Rendition>, grid: PartGrid, first_msn: u64, target: MediaTime) -> Self {
+    pub fn new(rendition: Arc<Rendition>, grid: PartGrid, first_msn: u64, header: &Header) -> Self {
         Self {
             rendition,
             grid,
-            meter: Meter::new(target),
+            meter: Meter::new(header.target),
             dirty: false,
             closed: false,
             next_msn: first_msn,
+            part_max: header.part_target,
             anchor: (MediaTime::ZERO, SystemTime::UNIX_EPOCH),
             config: None,
             sequence: 0,
@@ -67,7 +71,9 @@ impl Writer {
     /// Whether units of `config` can go on in the current init section.
     pub fn continues(&self, config: &Config) -> bool {
         match (&self.config, config) {
-            (Some(Config::Video(a)), Config::Video(b)) => Arc::ptr_eq(a, b) || (a.record == b.record && a.codec == b.codec),
+            (Some(Config::Video(a)), Config::Video(b)) => {
+                Arc::ptr_eq(a, b) || (a.record == b.record && a.codec == b.codec)
+            }
             (Some(Config::Audio(a)), Config::Audio(b)) => Arc::ptr_eq(a, b) || a == b,
             _ => false,
         }
@@ -88,7 +94,11 @@ impl Writer {
     pub fn begin(&mut self, planned: &Planned, start: MediaTime) {
         debug_assert_eq!(planned.msn, self.next_msn);
         let since = start - self.anchor.0;
-        let wall = if since >= MediaTime::ZERO { self.anchor.1 + since.to_duration() } else { self.anchor.1 - (-since).to_duration() };
+        let wall = if since >= MediaTime::ZERO {
+            self.anchor.1 + since.to_duration()
+        } else {
+            self.anchor.1 - (-since).to_duration()
+        };
         self.rendition.shelf().begin(planned.msn, start, planned.discontinuity, wall);
         self.open = Some(OpenSegment { base: planned.start, bytes: 0, media: false });
         self.end = Some(start);
@@ -103,7 +113,7 @@ impl Writer {
         open.bytes += data.len();
         open.media = true;
         let independent = track == Track::Audio || samples.first().is_some_and(|s| s.sync);
-        let end = end.max(start + MediaTime::from_ticks(1));
+        let end = end.clamp(start + MediaTime::from_ticks(1), start + self.part_max);
         self.push(Part { data, start, duration: end - start, independent, gap: false });
     }
 
@@ -112,12 +122,18 @@ impl Writer {
         let Some(base) = self.open.as_ref().map(|o| o.base) else { return };
         while let Some(start) = self.end.filter(|start| *start + tolerance < end) {
             let index = self.grid.index(start - base, tolerance);
-            let mut until = (base + self.grid.start(index + 1)).min(end);
-            if until + tolerance >= end {
+            let mut until = (base + self.grid.start(index + 1)).min(end).min(start + self.part_max);
+            if until + tolerance >= end && end - start <= self.part_max {
                 until = end;
             }
             metrics::counter!("weir_packager_gap_parts_total").increment(1);
-            self.push(Part { data: bytes::Bytes::new(), start, duration: until - start, independent: false, gap: true });
+            self.push(Part {
+                data: bytes::Bytes::new(),
+                start,
+                duration: until - start,
+                independent: false,
+                gap: true,
+            });
         }
     }
 

@@ -1,7 +1,9 @@
 //! The calls a worker may not make. A list of what is forbidden, not of what is allowed: decoders and encoders of many
 //! distributions must work. Refused calls fail with EPERM and are seen by the caller as missing rights.
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
 use std::collections::BTreeMap;
 
 /// Refused whatever the arguments: sockets, programs, other processes, mounts, kernel interfaces.
@@ -91,6 +93,7 @@ fn program() -> Option<BpfProgram> {
         rules.insert(call, vec![SeccompRule::new(vec![other]).ok()?]);
     }
     let refused = SeccompAction::Errno(libc::EPERM as u32);
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, std::env::consts::ARCH.try_into().ok()?).ok()?;
+    let filter =
+        SeccompFilter::new(rules, SeccompAction::Allow, refused, std::env::consts::ARCH.try_into().ok()?).ok()?;
     filter.try_into().ok()
 }

@@ -39,8 +39,12 @@ const ACTS: &[Act] = &[
     }),
     ("open a TCP listener", || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop)),
     ("open a UDP socket", || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map(drop)),
-    ("open an IPv6 socket", || rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None).map(drop).map_err(io::Error::from)),
-    ("open a netlink socket", || rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, None).map(drop).map_err(io::Error::from)),
+    ("open an IPv6 socket", || {
+        rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None).map(drop).map_err(io::Error::from)
+    }),
+    ("open a netlink socket", || {
+        rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, None).map(drop).map_err(io::Error::from)
+    }),
     ("bind a local socket", || {
         let path = format!("/tmp/weir-sandbox-socket-{}", std::process::id());
         let made = UnixDatagram::bind(&path).map(drop);

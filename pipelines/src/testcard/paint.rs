@@ -15,8 +15,15 @@ const fn color(y: u8, u: u8, v: u8) -> Color {
 }
 
 /// 75 % bars: grey, yellow, cyan, green, magenta, red, blue (SMPTE RP 219).
-const BARS: [Color; 7] =
-    [color(180, 128, 128), color(168, 44, 136), color(145, 147, 44), color(133, 63, 52), color(63, 193, 204), color(51, 109, 212), color(28, 212, 120)];
+const BARS: [Color; 7] = [
+    color(180, 128, 128),
+    color(168, 44, 136),
+    color(145, 147, 44),
+    color(133, 63, 52),
+    color(63, 193, 204),
+    color(51, 109, 212),
+    color(28, 212, 120),
+];
 const DARK: Color = color(28, 130, 126);
 const TRACK: Color = color(48, 130, 126);
 const WHITE: Color = color(235, 128, 128);
@@ -50,12 +57,22 @@ pub(super) struct Card {
 impl Card {
     /// Bars above, the title and room for clock, block and flash below. Sizes are even.
     pub fn new(width: usize, height: usize, title: &str) -> Self {
-        let mut card = Self { width, height, pixels: vec![128; width * height * 3 / 2], block_x: None, second: None, is_flashing: false };
+        let mut card = Self {
+            width,
+            height,
+            pixels: vec![128; width * height * 3 / 2],
+            block_x: None,
+            second: None,
+            is_flashing: false,
+        };
         card.fill(Area { x: 0, y: 0, width, height }, DARK);
         let bar = width / BARS.len() / 2 * 2;
         for (n, bar_color) in BARS.into_iter().enumerate() {
             let last = n + 1 == BARS.len();
-            card.fill(Area { x: n * bar, y: 0, width: if last { width - n * bar } else { bar }, height: card.bars_height() }, bar_color);
+            card.fill(
+                Area { x: n * bar, y: 0, width: if last { width - n * bar } else { bar }, height: card.bars_height() },
+                bar_color,
+            );
         }
         card.fill(card.track(), TRACK);
         let words: String = title.chars().take(24).collect();
@@ -87,7 +104,12 @@ impl Card {
         }
         if self.is_flashing != flash {
             self.is_flashing = flash;
-            let area = Area { x: self.width / 2 + 80, y: self.bars_height() + 20, width: self.width / 2 - 120, height: self.height - self.bars_height() - 90 };
+            let area = Area {
+                x: self.width / 2 + 80,
+                y: self.bars_height() + 20,
+                width: self.width / 2 - 120,
+                height: self.height - self.bars_height() - 90,
+            };
             self.fill(Area { x: area.x / 2 * 2, y: area.y / 2 * 2, ..area }, if flash { WHITE } else { DARK });
         }
     }

@@ -124,7 +124,7 @@ fn a_killed_worker_is_replaced_and_nobody_else_notices() {
     let list = server.media(&rung);
     assert!(list.segments.iter().all(|segment| !segment.discontinuity), "equal parameter sets need no discontinuity");
     assert!(server.workers().iter().all(|id| !workers.contains(id)), "the killed ones are gone");
-    assert!(server.metric("weir_worker_restarts_total") >= 1.0, "{}", server.get("/metrics").text());
+    assert!(server.metric("weir_transcoder_restarts_total") >= 1.0, "{}", server.get("/metrics").text());
     assert_eq!(look::complaints(&server.record(&source, 2).only_file()), "");
 }
 

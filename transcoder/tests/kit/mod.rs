@@ -61,7 +61,13 @@ pub fn flv(data: &[u8]) -> Vec<AccessUnit> {
             8 if body[1] == 0 => audio = Some(Arc::new(aac::parse_config(&body.slice(2..)).expect("a configuration"))),
             8 if body[1] == 1 => {
                 let config = audio.clone().expect("configured before");
-                units.push(AccessUnit { config: Config::Audio(config), dts, pts: dts, sync: true, data: body.slice(2..) });
+                units.push(AccessUnit {
+                    config: Config::Audio(config),
+                    dts,
+                    pts: dts,
+                    sync: true,
+                    data: body.slice(2..),
+                });
             }
             _ => {}
         }
@@ -72,13 +78,17 @@ pub fn flv(data: &[u8]) -> Vec<AccessUnit> {
 /// HEVC without B-frames at a constant rate, with access unit delimiters: the record from an MP4, the units from Annex B.
 pub fn hevc_clip(name: &str, arguments: &str, fps: u32) -> Vec<AccessUnit> {
     let mp4 = ffmpeg(&format!("{name}.mp4"), arguments);
-    let raw = ffmpeg(&format!("{name}.hevc"), &format!("-i {} -c copy -bsf:v hevc_mp4toannexb,hevc_metadata=aud=insert -f hevc", mp4.display()));
+    let raw = ffmpeg(
+        &format!("{name}.hevc"),
+        &format!("-i {} -c copy -bsf:v hevc_mp4toannexb,hevc_metadata=aud=insert -f hevc", mp4.display()),
+    );
     let file = std::fs::read(&mp4).expect("the clip");
     let at = file.windows(4).position(|w| w == b"hvcC").expect("an hvcC box");
     let size = u32::from_be_bytes([file[at - 4], file[at - 3], file[at - 2], file[at - 1]]) as usize;
     let config = Arc::new(hevc::parse_config(&Bytes::copy_from_slice(&file[at + 4..at - 4 + size])).expect("a record"));
     let stream = std::fs::read(&raw).expect("the stream");
-    let mut starts: Vec<usize> = stream.windows(3).enumerate().filter(|(_, w)| *w == [0, 0, 1]).map(|(n, _)| n + 3).collect();
+    let mut starts: Vec<usize> =
+        stream.windows(3).enumerate().filter(|(_, w)| *w == [0, 0, 1]).map(|(n, _)| n + 3).collect();
     starts.push(stream.len() + 3);
     let mut units: Vec<AccessUnit> = Vec::new();
     let mut data = Vec::new();
@@ -88,7 +98,13 @@ pub fn hevc_clip(name: &str, arguments: &str, fps: u32) -> Vec<AccessUnit> {
         }
         let data = Bytes::from(std::mem::take(data));
         let pts = ORIGIN + MediaTime::from_units(units.len() as i64, fps);
-        units.push(AccessUnit { config: Config::Video(Arc::clone(&config)), dts: pts, pts, sync: hevc::is_idr(&data, 4), data });
+        units.push(AccessUnit {
+            config: Config::Video(Arc::clone(&config)),
+            dts: pts,
+            pts,
+            sync: hevc::is_idr(&data, 4),
+            data,
+        });
     };
     for pair in starts.windows(2) {
         let mut nal = &stream[pair[0]..pair[1] - 3];
@@ -129,7 +145,14 @@ pub fn opus_clip(name: &str, arguments: &str) -> Vec<AccessUnit> {
         }
         at = body;
     }
-    let config = Arc::new(AudioConfig { codec: AudioCodec::Opus, record: packets[0].clone(), sample_rate: 48_000, channels: 2, object_type: 0, frame_samples: 0 });
+    let config = Arc::new(AudioConfig {
+        codec: AudioCodec::Opus,
+        record: packets[0].clone(),
+        sample_rate: 48_000,
+        channels: 2,
+        object_type: 0,
+        frame_samples: 0,
+    });
     let packet = |(n, data): (usize, Bytes)| {
         let pts = ORIGIN + MediaTime::from_millis(20 * n as i64);
         AccessUnit { config: Config::Audio(Arc::clone(&config)), dts: pts, pts, sync: true, data }
@@ -165,7 +188,9 @@ pub struct Session {
     pub played: Played,
     newest: MediaTime,
     step: MediaTime,
-    has_video: bool,
+    has_rungs: bool,
+    /// Nothing can come out before this.
+    base: MediaTime,
 }
 
 /// How far the source may be ahead of what comes out, so that nothing is dropped however slow the machine is.
@@ -176,12 +201,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 impl Session {
     pub fn start(config: TranscoderConfig) -> Self {
         let step = config.rungs.first().map_or(MediaTime::ZERO, |rung| rung.frame_rate.time_of(1));
-        let has_video = !config.rungs.is_empty();
+        let has_rungs = !config.rungs.is_empty();
         let frontier: Arc<Mutex<BTreeMap<String, MediaTime>>> = Arc::default();
         let known = Arc::clone(&frontier);
         let config = TranscoderConfig { exe: worker(), ..config };
-        let (transcoder, output) = Transcoder::spawn(config, move |name| known.lock().expect("no panic").get(name).copied());
-        Self { transcoder, output, frontier, played: Played::default(), newest: ORIGIN, step, has_video }
+        let (transcoder, output) =
+            Transcoder::spawn(config, move |name| known.lock().expect("no panic").get(name).copied());
+        Self { transcoder, output, frontier, played: Played::default(), newest: ORIGIN, step, has_rungs, base: ORIGIN }
     }
 
     /// Gives units, and takes what comes out meanwhile.
@@ -192,13 +218,26 @@ impl Session {
                     self.cut(unit.pts);
                 }
                 self.newest = self.newest.max(unit.pts);
-            } else if !self.has_video {
+            } else if !self.has_rungs {
                 self.newest = self.newest.max(unit.pts);
             }
             self.transcoder.unit(unit.clone());
+            if !self.has_rungs {
+                // Nothing comes back that could tell how far the worker is; ten times real time is slow enough.
+                tokio::time::sleep(Duration::from_millis(3)).await;
+                continue;
+            }
             while self.newest - self.slowest() > AHEAD {
-                let output = tokio::time::timeout(PATIENCE, self.output.recv()).await.expect("output while there is input").expect("a running transcoder");
-                if !self.take(output) {
+                let Ok(output) = tokio::time::timeout(PATIENCE, self.output.recv()).await else {
+                    let ends: Vec<_> = self
+                        .played
+                        .renditions
+                        .iter()
+                        .map(|(name, units)| (name, units.len(), units.last().map(|u| u.pts)))
+                        .collect();
+                    panic!("no output for {:?} given: {ends:?}, restarts {:?}", self.newest, self.played.restarts);
+                };
+                if !self.take(output.expect("a running transcoder")) {
                     return;
                 }
             }
@@ -210,8 +249,16 @@ impl Session {
         self.played.boundaries.push(at);
     }
 
+    /// Passthrough ends here.
+    pub fn withdraw(&mut self, at: MediaTime, rung: media::Rung) {
+        self.step = rung.frame_rate.time_of(1);
+        self.transcoder.withdraw(at, rung);
+        self.has_rungs = true;
+        self.base = at;
+    }
+
     fn slowest(&self) -> MediaTime {
-        self.played.renditions.values().filter_map(|units| units.last()).map(|unit| unit.pts).min().unwrap_or(ORIGIN)
+        self.played.renditions.values().filter_map(|units| units.last()).map(|unit| unit.pts).min().unwrap_or(self.base)
     }
 
     /// `false` when nothing more will come.
@@ -235,6 +282,13 @@ impl Session {
             Output::Ended => return false,
         }
         true
+    }
+
+    /// Takes the next output, whatever it is.
+    pub async fn wait(&mut self) {
+        let output =
+            tokio::time::timeout(PATIENCE, self.output.recv()).await.expect("an output").expect("a running transcoder");
+        self.take(output);
     }
 
     /// Ends the source and takes everything to the end.
@@ -301,7 +355,13 @@ pub fn decode(format: &str, data: &[u8]) -> (usize, String) {
         .expect("ffmpeg is installed");
     std::fs::remove_file(&path).expect("our own file");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let frames = text.rsplit("frame=").next().and_then(|rest| rest.split_whitespace().next()).and_then(|n| n.parse().ok()).unwrap_or(0);
-    let complaints = text.lines().filter(|line| !line.contains("frame=") && !line.contains("size=")).collect::<Vec<_>>().join("\n");
+    let frames = text
+        .rsplit("frame=")
+        .next()
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
+    let complaints =
+        text.lines().filter(|line| !line.contains("frame=") && !line.contains("size=")).collect::<Vec<_>>().join("\n");
     (frames, complaints)
 }

@@ -1,0 +1,517 @@
+//! What a session does over its life, one behaviour at a time.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod kit;
+
+use bytes::Bytes;
+use kit::{Clock, judge, plan, read_playlist, rung};
+use media::{
+    AccessUnit, AudioCodec, AudioConfig, ColorInfo, Config, FeedItem, FrameRate, MediaTime, VideoCodec, VideoConfig,
+};
+use packager::{AudioFacts, Cue, Index, Packager, Prober, Rendition, SourceFacts, VideoFacts, Window};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const RATE: FrameRate = FrameRate { num: 30, den: 1 };
+
+fn video_config(profile: u8, codec: VideoCodec) -> Arc<VideoConfig> {
+    Arc::new(VideoConfig {
+        codec,
+        record: Bytes::from(vec![1, 0x64, profile, 31, 0xff, 0xe0, 0]),
+        nal_length_size: 4,
+        width: 1280,
+        height: 720,
+        sample_aspect: (1, 1),
+        codecs: if codec == VideoCodec::H264 { "avc1.64001f".into() } else { "hvc1.1.6.L93.B0".into() },
+        bit_depth: 8,
+        is_420: true,
+        is_interlaced: false,
+        frame_rate: Some(30.0),
+        color: ColorInfo::UNSPECIFIED,
+    })
+}
+
+fn sound() -> Arc<AudioConfig> {
+    Arc::new(AudioConfig {
+        codec: AudioCodec::Aac,
+        record: Bytes::from_static(&[0x11, 0x90]),
+        sample_rate: 48_000,
+        channels: 2,
+        object_type: 2,
+        frame_samples: 1024,
+    })
+}
+
+fn picture(config: &Arc<VideoConfig>, at: MediaTime, sync: bool) -> AccessUnit {
+    AccessUnit {
+        config: Config::Video(Arc::clone(config)),
+        dts: at,
+        pts: at,
+        sync,
+        data: Bytes::from_static(&[0, 0, 0, 2, 0x65, 1]),
+    }
+}
+
+fn frame(at: MediaTime) -> AccessUnit {
+    AccessUnit { config: Config::Audio(sound()), dts: at, pts: at, sync: true, data: Bytes::from_static(&[1, 2, 3, 4]) }
+}
+
+/// A source of 30 frames per second with sound, and the packager it feeds.
+struct Stage {
+    packager: Packager,
+    window: Arc<Window>,
+    clock: Clock,
+    config: Arc<VideoConfig>,
+    frame: i64,
+    sounds: i64,
+    cues: Vec<Cue>,
+}
+
+const START: MediaTime = MediaTime::from_millis(10_000);
+
+impl Stage {
+    fn new(change: impl FnOnce(&mut packager::SessionPlan)) -> Self {
+        let config = video_config(0, VideoCodec::H264);
+        let facts = SourceFacts {
+            video: Some(VideoFacts {
+                config: Arc::clone(&config),
+                frame_rate: RATE,
+                bitrate_bps: 1_000_000,
+                passthrough: Ok(()),
+            }),
+            audio: Some(AudioFacts { config: sound(), passthrough: true }),
+        };
+        let mut plan = plan(facts);
+        change(&mut plan);
+        let (packager, window) = Packager::new(plan);
+        let mut clock = Clock::new();
+        clock.at(START);
+        Self { packager, window, clock, config, frame: 0, sounds: 0, cues: vec![] }
+    }
+
+    fn now(&mut self) -> Instant {
+        self.clock.at(START + RATE.time_of(self.frame))
+    }
+
+    /// Sends `frames` pictures, each `key`-th an IDR, and the sound before each.
+    fn send(&mut self, frames: i64, key: i64, with_sound: bool) {
+        for _ in 0..frames {
+            let at = START + RATE.time_of(self.frame);
+            self.sound_until(at, with_sound);
+            let now = self.clock.at(at);
+            let unit = picture(&self.config, at, self.frame % key == 0);
+            self.cues.extend(self.packager.source(&unit, now));
+            self.frame += 1;
+        }
+    }
+
+    fn sound_until(&mut self, until: MediaTime, really: bool) {
+        loop {
+            let at = START + MediaTime::from_units(self.sounds * 1024, 48_000);
+            if at > until {
+                break;
+            }
+            self.sounds += 1;
+            if really {
+                let now = self.clock.at(at);
+                self.cues.extend(self.packager.source(&frame(at), now));
+            }
+        }
+    }
+
+    fn rendition(&self, id: &str) -> Arc<Rendition> {
+        self.window.rendition(id).unwrap()
+    }
+
+    fn listed(&self, id: &str) -> kit::Listed {
+        let playlist = self.rendition(id).playlist().borrow().clone();
+        judge(playlist.full.text())
+    }
+
+    fn index(&self, kind: Index) -> Option<String> {
+        let document = self.window.index(kind).borrow().clone();
+        document.map(|d| String::from_utf8(d.text().to_vec()).unwrap())
+    }
+
+    fn boundaries(&self) -> Vec<(u64, MediaTime, bool)> {
+        let of = |c: &Cue| match c {
+            Cue::Boundary { msn, at, discontinuity } => Some((*msn, *at, *discontinuity)),
+            Cue::Withdraw { .. } => None,
+        };
+        self.cues.iter().filter_map(of).collect()
+    }
+
+    /// A whole segment of the rung at the newest boundary but one.
+    fn encode(&mut self, id: &str, config: &Arc<VideoConfig>, from: MediaTime, until: MediaTime) {
+        for slot in 0..RATE.frames_in(until - from) {
+            self.packager.encoded(id, picture(config, from + RATE.time_of(slot), slot == 0));
+        }
+    }
+}
+
+#[test]
+fn a_part_is_listed_as_soon_as_its_last_picture_came() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(60 + 10, 60, true);
+    assert_eq!(stage.listed("source").open.parts.len(), 1, "ten pictures are a part of a third of a second");
+    stage.send(9, 60, true);
+    assert_eq!(stage.listed("source").open.parts.len(), 1);
+    stage.send(1, 60, true);
+    assert_eq!(stage.listed("source").open.parts.len(), 2);
+}
+
+#[test]
+fn the_hinted_part_is_the_next_one_listed() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(120, 60, true);
+    let mut hint: Option<(u64, u32)> = None;
+    for _ in 0..600 {
+        stage.send(1, 60, true);
+        for id in ["source", "audio"] {
+            let playlist = stage.rendition(id).playlist().borrow().clone();
+            if id == "source" && hint.is_some() && playlist.next_part != hint {
+                assert_eq!(playlist.last, hint, "the part that was promised came");
+            }
+            if id == "source" {
+                hint = playlist.next_part;
+            }
+            let (msn, part) = playlist.last.unwrap();
+            assert!(stage.rendition(id).part(msn, part).is_some());
+        }
+    }
+}
+
+#[test]
+fn key_frames_sooner_than_a_second_do_not_cut() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(300, 20, true);
+    let times: Vec<_> = stage.boundaries().iter().map(|b| (b.1 - START).as_millis()).collect();
+    assert_eq!(times, [0, 1333, 2666, 4000, 5333, 6666, 8000, 9333]);
+}
+
+#[test]
+fn a_long_gop_withdraws_passthrough_with_one_discontinuity_everywhere() {
+    let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
+    stage.send(225, 250, true);
+    let reasons = stage
+        .cues
+        .iter()
+        .filter(|c| matches!(c, Cue::Withdraw { reason, .. } if reason.contains("keyframe interval")))
+        .count();
+    assert_eq!(reasons, 1);
+    let boundaries = stage.boundaries();
+    let times: Vec<_> = boundaries.iter().map(|b| (b.1 - START).as_millis()).collect();
+    assert_eq!(times, [0, 2400, 4400, 6400], "forced at 2.4 s, then every 2 s");
+    assert_eq!(boundaries.iter().map(|b| b.2).collect::<Vec<_>>(), [false, true, false, false]);
+    let encoded = video_config(9, VideoCodec::H264);
+    for pair in boundaries.windows(2) {
+        if pair[0].0 > 0 {
+            stage.encode("source", &encoded.clone(), pair[0].1, pair[1].1);
+        }
+        stage.encode("180p", &encoded.clone(), pair[0].1, pair[1].1);
+    }
+    for id in ["source", "180p", "audio"] {
+        let listed = stage.listed(id);
+        assert_eq!(listed.segments.len(), 3, "{id}");
+        assert_eq!(listed.segments.iter().map(|s| s.discontinuity).collect::<Vec<_>>(), [false, true, false], "{id}");
+        assert!(listed.segments.iter().all(|s| !s.gap), "{id}");
+    }
+    assert!(stage.rendition("source").init(1).is_some(), "the encoder's configuration is a new init section");
+    assert!(
+        stage.rendition("source").segment(0).unwrap().init == Some(0)
+            && stage.rendition("source").segment(1).unwrap().init == Some(1)
+    );
+    assert!(stage.packager.keyframe_interval().unwrap() > Duration::from_secs(7));
+}
+
+#[test]
+fn a_rung_off_the_grid_is_not_published_until_it_is_on_it_again() {
+    let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
+    stage.send(211, 60, true);
+    let (config, boundaries) = (video_config(9, VideoCodec::H264), stage.boundaries());
+    for (index, pair) in boundaries.windows(2).enumerate() {
+        let late = MediaTime::from_ticks(if index == 1 { 3000 } else { 0 });
+        stage.encode("180p", &config, pair[0].1 + late, pair[1].1);
+    }
+    let gaps: Vec<_> = stage.listed("180p").segments.iter().map(|s| s.gap).collect();
+    assert_eq!(gaps, [false, true, false]);
+    assert!(stage.rendition("180p").segment(1).is_none());
+}
+
+#[test]
+fn a_rung_that_lags_gets_gaps_up_to_the_plan() {
+    let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
+    stage.send(240, 60, true);
+    assert!(stage.listed("180p").segments.is_empty(), "eight seconds are waited for");
+    stage.send(151, 60, true);
+    let listed = stage.listed("180p");
+    assert_eq!(listed.segments.len(), 6, "then they come as steadily as the source's segments");
+    assert!(listed.segments.iter().all(|s| s.gap && s.parts.iter().all(|p| p.gap)));
+}
+
+#[test]
+fn a_restarted_worker_goes_on_at_the_frontier_without_a_discontinuity() {
+    let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
+    stage.send(121, 60, true);
+    let config = video_config(9, VideoCodec::H264);
+    stage.encode("180p", &config, START, START + RATE.time_of(27));
+    let frontier = stage.packager.frontier("180p").unwrap();
+    assert_eq!(frontier, START + RATE.time_of(27), "what is held will be published");
+    for slot in 27..60 {
+        stage.packager.encoded("180p", picture(&config, START + RATE.time_of(slot), slot == 27));
+    }
+    let listed = stage.listed("180p");
+    assert_eq!(listed.segments.len(), 1);
+    assert!(!listed.segments[0].gap && listed.segments[0].parts.len() == 6);
+}
+
+#[test]
+fn a_new_configuration_is_a_new_init_section_with_a_discontinuity_everywhere() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(90, 30, true);
+    stage.config = video_config(7, VideoCodec::H264);
+    stage.send(91, 30, true);
+    for id in ["source", "audio"] {
+        let disc: Vec<_> = stage.listed(id).segments.iter().map(|s| s.discontinuity).collect();
+        assert_eq!(disc, [false, false, false, true, false, false], "{id}");
+    }
+    let playlist = stage.rendition("source").playlist().borrow().clone();
+    let text = std::str::from_utf8(playlist.full.text()).unwrap().to_owned();
+    assert_eq!(text.matches("EXT-X-MAP").count(), 2, "{text}");
+}
+
+#[test]
+fn a_break_puts_one_discontinuity_at_the_next_key_frame() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(75, 60, true);
+    stage.packager.break_();
+    stage.send(106, 60, true);
+    let disc: Vec<_> = stage.listed("audio").segments.iter().map(|s| s.discontinuity).collect();
+    assert_eq!(disc, [false, false, true]);
+}
+
+#[test]
+fn sound_goes_on_while_the_video_is_away_and_comes_back() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(90, 30, true);
+    let until = START + RATE.time_of(90) + MediaTime::from_millis(9_000);
+    stage.sound_until(until, true);
+    let (video, audio) = (stage.listed("source"), stage.listed("audio"));
+    assert!(audio.segments.len() >= 6 && audio.segments.iter().all(|s| !s.gap), "{audio:?}");
+    let gaps = video.segments.iter().filter(|s| s.gap).count();
+    assert!((3..=4).contains(&gaps) && !video.segments[2].gap, "{video:?}");
+    stage.frame = 90 + 9 * 30;
+    stage.send(31, 30, true);
+    assert_eq!(stage.cues.iter().filter(|c| matches!(c, Cue::Boundary { discontinuity: true, .. })).count(), 1);
+    assert!(!stage.listed("source").segments.last().unwrap().gap);
+}
+
+#[test]
+fn missing_sound_is_listed_as_gaps() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(60, 60, true);
+    stage.send(300, 60, false);
+    stage.send(121, 60, true);
+    let gaps: Vec<_> = stage.listed("audio").segments.iter().map(|s| s.gap).collect();
+    assert_eq!(gaps[..5], [false, true, true, true, true]);
+    assert!(!gaps[6]);
+    assert_eq!(stage.listed("source").segments.len(), 8);
+}
+
+#[test]
+fn while_the_publisher_is_away_time_goes_on_in_gaps() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(90, 60, true);
+    stage.packager.away();
+    let gone = stage.now();
+    for step in 1..=100 {
+        let cues = stage.packager.tick(gone + Duration::from_millis(step * 100));
+        stage.cues.extend(cues);
+    }
+    let listed = stage.listed("source");
+    assert!(!listed.segments[1].gap && listed.segments[1].duration < 1.1, "the last segment ends with its media");
+    assert_eq!(listed.segments.iter().filter(|s| s.gap).count(), 5, "{listed:?}");
+    let back = gone + Duration::from_secs(10);
+    let at = stage.packager.resume_at(back);
+    assert!((at - START - MediaTime::from_millis(13_000)).abs() < MediaTime::from_millis(100), "{at:?}");
+    let config = Arc::clone(&stage.config);
+    for n in 0..61 {
+        let unit = picture(&config, at + RATE.time_of(n), n % 60 == 0);
+        stage.cues.extend(stage.packager.source(&unit, back + Duration::from_millis(n as u64 * 33)));
+    }
+    let listed = stage.listed("source");
+    assert_eq!(listed.segments.iter().filter(|s| s.discontinuity).count(), 1);
+    assert!(!listed.segments.last().unwrap().gap);
+}
+
+#[test]
+fn the_end_is_said_in_every_playlist_and_answers_every_waiter() {
+    let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
+    stage.send(100, 60, true);
+    let mut waiter = stage.rendition("180p").playlist();
+    waiter.mark_unchanged();
+    stage.packager.finish();
+    assert!(waiter.has_changed().unwrap() && waiter.borrow().ended);
+    for rendition in stage.window.renditions() {
+        assert!(judge(rendition.playlist().borrow().full.text()).ended);
+        assert!(rendition.playlist().borrow().next_part.is_none());
+    }
+    let listed = stage.listed("source");
+    let sum: f64 = listed.segments.iter().map(|s| s.duration).sum();
+    assert!((sum - 100.0 / 30.0).abs() < 0.01, "{sum}");
+}
+
+#[test]
+fn the_multivariant_waits_for_all_renditions_but_not_for_ever() {
+    let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
+    stage.send(60, 60, true);
+    assert!(stage.index(Index::H264).is_none(), "the rung has nothing yet");
+    stage.send(20, 60, true);
+    let text = stage.index(Index::H264).unwrap();
+    assert!(text.contains("source.m3u8") && text.contains("audio.m3u8") && !text.contains("180p"), "{text}");
+    let config = video_config(9, VideoCodec::H264);
+    stage.encode("180p", &config, START, START + RATE.time_of(60));
+    assert!(stage.index(Index::H264).unwrap().contains("180p"));
+}
+
+#[test]
+fn the_multivariant_says_what_the_media_are() {
+    let mut stage = Stage::new(|_| {});
+    stage.packager.captions(true);
+    stage.send(301, 60, true);
+    let text = stage.index(Index::H264).unwrap();
+    let list = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
+    let variant = &list.variants[0];
+    assert_eq!(variant.codecs.as_deref(), Some("avc1.64001f,mp4a.40.2"));
+    assert_eq!(variant.frame_rate, Some(30.0));
+    assert!(variant.average_bandwidth.unwrap() <= variant.bandwidth);
+    assert!(
+        list.independent_segments
+            && text.contains("TYPE=CLOSED-CAPTIONS")
+            && text.contains("VIDEO-RANGE=SDR")
+            && text.contains("LANGUAGE=\"und\""),
+        "{text}"
+    );
+    let ts = stage.index(Index::Ts).unwrap();
+    assert!(ts.contains("source.ts.m3u8") && !ts.contains("TYPE=AUDIO"), "{ts}");
+}
+
+#[test]
+fn hevc_has_its_own_multivariant() {
+    let hevc = video_config(0, VideoCodec::Hevc);
+    let mut stage = Stage::new(|plan| {
+        plan.rungs = vec![rung("180p", RATE)];
+        plan.facts.video.as_mut().unwrap().config = video_config(0, VideoCodec::Hevc);
+    });
+    stage.config = hevc;
+    stage.send(121, 60, true);
+    let config = video_config(9, VideoCodec::H264);
+    stage.encode("180p", &config, START, START + RATE.time_of(60));
+    let (index, other) = (stage.index(Index::H264).unwrap(), stage.index(Index::Hevc).unwrap());
+    assert!(index.contains("180p") && !index.contains("source"), "{index}");
+    assert!(other.contains("source") && other.contains("hvc1") && !other.contains("180p"), "{other}");
+    assert!(!stage.index(Index::Ts).unwrap().contains("source"));
+}
+
+#[test]
+fn sound_alone_is_a_variant_of_its_own() {
+    let mut stage = Stage::new(|plan| plan.facts.video = None);
+    stage.sound_until(START + MediaTime::from_millis(16_100), true);
+    let listed = stage.listed("audio");
+    assert!(listed.segments.len() == 8 || listed.segments.len() == 7, "{listed:?}");
+    let text = stage.index(Index::H264).unwrap();
+    assert!(text.contains("audio.m3u8") && !text.contains("EXT-X-MEDIA:"), "{text}");
+    assert!(stage.index(Index::Ts).unwrap().contains("audio.ts.m3u8"));
+    assert!(stage.rendition("audio").ts_segment(1).unwrap().len().is_multiple_of(188));
+}
+
+#[test]
+fn what_left_the_playlist_stays_for_its_length_and_is_then_forgotten() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(30 * 100, 60, true);
+    let (rendition, listed) = (stage.rendition("source"), stage.listed("source"));
+    assert!(listed.first_msn > 20 && listed.segments.len() >= 15);
+    let gone = listed.first_msn - 1;
+    assert!(
+        rendition.segment(gone).is_some() && rendition.part(gone, 0).is_some() && rendition.ts_segment(gone).is_some()
+    );
+    assert!(rendition.segment(listed.first_msn - 15).is_some(), "thirty seconds later still");
+    assert!(rendition.segment(0).is_none(), "memory is bounded");
+}
+
+#[test]
+fn every_playlist_reports_the_others() {
+    let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
+    stage.send(121, 60, true);
+    let config = video_config(9, VideoCodec::H264);
+    stage.encode("180p", &config, START, START + RATE.time_of(60));
+    stage.send(20, 60, true);
+    let playlist = stage.rendition("source").playlist().borrow().clone();
+    assert_eq!(read_playlist(playlist.full.text()).reports, 2);
+    let text = String::from_utf8(playlist.full.text().to_vec()).unwrap();
+    assert!(text.contains("RENDITION-REPORT:URI=\"180p.m3u8\",LAST-MSN=0,LAST-PART=5"), "{text}");
+}
+
+#[test]
+fn irregular_frame_times_end_passthrough_but_one_does_not() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(65, 60, true);
+    stage.frame += 3;
+    stage.send(100, 60, true);
+    assert!(!stage.cues.iter().any(|c| matches!(c, Cue::Withdraw { .. })));
+    for _ in 0..3 {
+        stage.frame += 3;
+        stage.send(17, 60, true);
+    }
+    stage.send(120, 60, true);
+    assert!(stage.cues.iter().any(|c| matches!(c, Cue::Withdraw { reason, .. } if reason.contains("CFR"))));
+}
+
+#[test]
+fn the_prober_knows_a_source_in_half_a_second_and_keeps_every_unit() {
+    let (mut prober, now) = (Prober::new(), Instant::now());
+    let config = video_config(0, VideoCodec::H264);
+    let mut facts = None;
+    let mut pushed = 0;
+    for n in 0..60 {
+        let at = MediaTime::from_millis((n * 1000 + 15) / 30);
+        for unit in [frame(at), picture(&config, at, n == 0)] {
+            pushed += 1;
+            facts = prober.push(FeedItem::Unit(unit), now + Duration::from_millis(n as u64 * 33));
+            if facts.is_some() {
+                break;
+            }
+        }
+        if facts.is_some() {
+            break;
+        }
+    }
+    let video = facts.unwrap().video.unwrap();
+    assert_eq!(video.frame_rate, RATE);
+    assert!(video.passthrough.is_ok());
+    assert!(pushed <= 16, "{pushed}");
+    assert_eq!(prober.into_items().len(), pushed);
+}
+
+#[test]
+fn the_prober_does_not_wait_for_a_track_that_never_comes() {
+    let (mut prober, now) = (Prober::new(), Instant::now());
+    assert!(prober.push(FeedItem::Unit(frame(START)), now).is_none());
+    assert!(prober.tick(now + Duration::from_millis(1900)).is_none());
+    let facts = prober.tick(now + Duration::from_millis(2000)).unwrap();
+    assert!(facts.video.is_none() && facts.audio.is_some());
+}
+
+#[test]
+fn the_prober_says_how_to_cure_a_source_that_can_not_be_passed_through() {
+    let (mut prober, now) = (Prober::new(), Instant::now());
+    let mut config = VideoConfig::clone(&video_config(0, VideoCodec::H264));
+    config.is_interlaced = true;
+    let config = Arc::new(config);
+    let facts = (0..20).find_map(|n| {
+        prober.push(FeedItem::Unit(frame(RATE.time_of(n))), now);
+        prober.push(FeedItem::Unit(picture(&config, RATE.time_of(n), n == 0)), now)
+    });
+    let reason = facts.unwrap().video.unwrap().passthrough.unwrap_err();
+    assert!(reason.contains("interlaced") && reason.contains("progressive"), "{reason}");
+}

@@ -70,7 +70,9 @@ pub async fn push(address: SocketAddr, target: Target, title: &str, stop: Cancel
     socket.set_nodelay(true)?;
     let (reader, writer) = socket.into_split();
     let mut push = Push { publisher: Publisher::new(target)?, reader, writer, read: vec![0; READ_BYTES] };
-    tokio::time::timeout(CONNECT_TIMEOUT, push.until_publishing()).await.map_err(|_| anyhow::anyhow!("{address} does not let the publish begin"))??;
+    tokio::time::timeout(CONNECT_TIMEOUT, push.until_publishing())
+        .await
+        .map_err(|_| anyhow::anyhow!("{address} does not let the publish begin"))??;
     let (card, units) = TestCard::spawn(TestCardConfig::new(title))?;
     let ended = push.send_all(units, &stop).await;
     drop(card);
@@ -99,8 +101,17 @@ impl Push {
         }
     }
 
-    async fn send_all(&mut self, mut units: mpsc::Receiver<AccessUnit>, stop: &CancellationToken) -> anyhow::Result<()> {
-        let announced = Announced { video: Some(true), audio: Some(true), frame_rate: Some(30.0), encoder: Some(concat!("weir test card ", env!("CARGO_PKG_VERSION")).to_owned()) };
+    async fn send_all(
+        &mut self,
+        mut units: mpsc::Receiver<AccessUnit>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let announced = Announced {
+            video: Some(true),
+            audio: Some(true),
+            frame_rate: Some(30.0),
+            encoder: Some(concat!("weir test card ", env!("CARGO_PKG_VERSION")).to_owned()),
+        };
         let mut sent = Sent::default();
         let mut early = Vec::new();
         loop {

@@ -2,8 +2,8 @@
 
 use crate::api::{self, Api};
 use crate::config::{Config, Listen};
-use crate::live::{Context, Doorman, Hub, Settings, TestCardPass, View};
 use crate::first_start::{self, Start};
+use crate::live::{Context, Doorman, Hub, Settings, TestCardPass, View};
 use crate::{data_dir, demo, machine, pages, tls};
 use anyhow::{Context as _, bail};
 use axum::Router;
@@ -84,7 +84,13 @@ impl Server {
             background.spawn(origin::serve(listener, None, router.clone(), limits.clone(), stop_http.clone()));
         }
         if let Some(listener) = https {
-            background.spawn(origin::serve(listener, Some(self.certificates.https()), router, limits, stop_http.clone()));
+            background.spawn(origin::serve(
+                listener,
+                Some(self.certificates.https()),
+                router,
+                limits,
+                stop_http.clone(),
+            ));
         }
         if let Some(listener) = rtmp {
             background.spawn(Arc::clone(&ingest).serve(listener, None, stop.clone()));
@@ -189,7 +195,13 @@ impl Doors {
 
     fn addresses(&self) -> anyhow::Result<Addresses> {
         let of = |door: &Option<TcpListener>| door.as_ref().map(TcpListener::local_addr).transpose();
-        Ok(Addresses { pid: std::process::id(), http: of(&self.http)?, https: of(&self.https)?, rtmp: of(&self.rtmp)?, rtmps: of(&self.rtmps)? })
+        Ok(Addresses {
+            pid: std::process::id(),
+            http: of(&self.http)?,
+            https: of(&self.https)?,
+            rtmp: of(&self.rtmp)?,
+            rtmps: of(&self.rtmps)?,
+        })
     }
 }
 
@@ -198,17 +210,27 @@ async fn bind(name: &str, listen: Listen) -> anyhow::Result<Option<TcpListener>>
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            bail!("the {name} port {} is taken by another program; stop it or choose another with --{name} ADDRESS:PORT", address.port())
+            bail!(
+                "the {name} port {} is taken by another program; stop it or choose another with --{name} ADDRESS:PORT",
+                address.port()
+            )
         }
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            bail!("this user may not listen on the {name} port {}; choose one above 1023 with --{name} ADDRESS:PORT", address.port())
+            bail!(
+                "this user may not listen on the {name} port {}; choose one above 1023 with --{name} ADDRESS:PORT",
+                address.port()
+            )
         }
-        Err(error) => Err(error).with_context(|| format!("can't listen on {address} for {name}; choose another address with --{name} ADDRESS:PORT")),
+        Err(error) => Err(error).with_context(|| {
+            format!("can't listen on {address} for {name}; choose another address with --{name} ADDRESS:PORT")
+        }),
     }
 }
 
 fn install_metrics() -> anyhow::Result<PrometheusHandle> {
-    Ok(PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?.install_recorder()?)
+    Ok(PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install_recorder()?)
 }
 
 /// Gauges that only a look can tell, and the upkeep of histograms.
@@ -266,7 +288,8 @@ fn remove_run_file(data_dir: &Path) {
 /// What goes into an encoder's server field.
 fn ingest_addresses(config: &Config, addresses: &Addresses) -> api::IngestAddresses {
     let host = config.host();
-    let port = |address: SocketAddr| if address.port() == 1935 { String::new() } else { format!(":{}", address.port()) };
+    let port =
+        |address: SocketAddr| if address.port() == 1935 { String::new() } else { format!(":{}", address.port()) };
     api::IngestAddresses {
         rtmp: addresses.rtmp.map(|a| format!("rtmp://{host}{}/live", port(a))),
         rtmps: addresses.rtmps.map(|a| format!("rtmps://{host}:{}/live", a.port())),

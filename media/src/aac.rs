@@ -3,7 +3,8 @@
 use crate::{AudioCodec, AudioConfig, ParseError};
 use bytes::Bytes;
 
-const RATES: [u32; 13] = [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
+const RATES: [u32; 13] =
+    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 const WHAT: &str = "the AAC configuration";
 
 /// Reads an AudioSpecificConfig. Explicit SBR and PS signalling shows in `object_type` (5, 29), with the core's rate.
@@ -96,7 +97,10 @@ mod tests {
     #[test]
     fn plain_lc_stereo() {
         let config = parse_config(&Bytes::from_static(&[0x11, 0x90])).expect("48 kHz stereo LC");
-        assert_eq!((config.object_type, config.sample_rate, config.channels, config.frame_samples), (2, 48_000, 2, 1024));
+        assert_eq!(
+            (config.object_type, config.sample_rate, config.channels, config.frame_samples),
+            (2, 48_000, 2, 1024)
+        );
         assert!(config.is_passthrough());
         assert_eq!(config.codecs(), "mp4a.40.2");
     }

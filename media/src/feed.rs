@@ -77,7 +77,16 @@ impl Shared {
 impl Feed {
     /// A feed that holds at most `units_max` units and `bytes_max` bytes of payload; the oldest go first.
     pub fn new(units_max: usize, bytes_max: usize) -> Self {
-        let ring = Ring { items: VecDeque::new(), first: 0, bytes: 0, units_max, bytes_max, last_sync: None, has_video: false, end: None };
+        let ring = Ring {
+            items: VecDeque::new(),
+            first: 0,
+            bytes: 0,
+            units_max,
+            bytes_max,
+            last_sync: None,
+            has_video: false,
+            end: None,
+        };
         Self { shared: Arc::new(Shared { ring: Mutex::new(ring), changed: Notify::new() }) }
     }
 
@@ -202,12 +211,31 @@ mod tests {
             color: ColorInfo::UNSPECIFIED,
         };
         let at = MediaTime::from_millis(n);
-        FeedItem::Unit(AccessUnit { config: Config::Video(Arc::new(config)), dts: at, pts: at, sync, data: Bytes::from_static(&[0; 10]) })
+        FeedItem::Unit(AccessUnit {
+            config: Config::Video(Arc::new(config)),
+            dts: at,
+            pts: at,
+            sync,
+            data: Bytes::from_static(&[0; 10]),
+        })
     }
 
     fn sound() -> FeedItem {
-        let config = AudioConfig { codec: AudioCodec::Aac, record: Bytes::new(), sample_rate: 48_000, channels: 2, object_type: 2, frame_samples: 1024 };
-        FeedItem::Unit(AccessUnit { config: Config::Audio(Arc::new(config)), dts: MediaTime::ZERO, pts: MediaTime::ZERO, sync: true, data: Bytes::new() })
+        let config = AudioConfig {
+            codec: AudioCodec::Aac,
+            record: Bytes::new(),
+            sample_rate: 48_000,
+            channels: 2,
+            object_type: 2,
+            frame_samples: 1024,
+        };
+        FeedItem::Unit(AccessUnit {
+            config: Config::Audio(Arc::new(config)),
+            dts: MediaTime::ZERO,
+            pts: MediaTime::ZERO,
+            sync: true,
+            data: Bytes::new(),
+        })
     }
 
     #[test]

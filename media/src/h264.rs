@@ -21,10 +21,7 @@ pub fn nal_type(nal: &[u8]) -> u8 {
 
 /// Whether an access unit is an IDR by NAL type. Damage after the deciding slice is not looked at.
 pub fn is_idr(data: &Bytes, nal_length_size: u8) -> bool {
-    nal::units(data, nal_length_size)
-        .map_while(Result::ok)
-        .map(|n| nal_type(&n))
-        .find(|t| (1..=NAL_IDR).contains(t))
+    nal::units(data, nal_length_size).map_while(Result::ok).map(|n| nal_type(&n)).find(|t| (1..=NAL_IDR).contains(t))
         == Some(NAL_IDR)
 }
 
@@ -61,7 +58,11 @@ pub fn parse_config(record: &Bytes) -> Result<VideoConfig, ParseError> {
         nal_length_size: sets.nal_length_size,
         width,
         height,
-        sample_aspect: vui.and_then(|v| v.aspect_ratio_info.as_ref()).and_then(|a| a.get()).filter(|a| a.0 > 0 && a.1 > 0).unwrap_or((1, 1)),
+        sample_aspect: vui
+            .and_then(|v| v.aspect_ratio_info.as_ref())
+            .and_then(|a| a.get())
+            .filter(|a| a.0 > 0 && a.1 > 0)
+            .unwrap_or((1, 1)),
         codecs: format!("avc1.{:02x}{:02x}{:02x}", sps_nal[1], sps_nal[2], sps_nal[3]),
         bit_depth: 8 + sps.chroma_info.bit_depth_luma_minus8.max(sps.chroma_info.bit_depth_chroma_minus8),
         is_420: sps.chroma_info.chroma_format == ChromaFormat::YUV420,
@@ -97,7 +98,10 @@ pub fn parameter_sets(record: &Bytes) -> Result<ParameterSets, ParseError> {
     }
     let nal_length_size = (record[4] & 3) + 1;
     if record[0] != 1 || nal_length_size == 3 {
-        return Err(ParseError::Malformed { what: WHAT, detail: format!("version {}, NAL length size {nal_length_size}", record[0]) });
+        return Err(ParseError::Malformed {
+            what: WHAT,
+            detail: format!("version {}, NAL length size {nal_length_size}", record[0]),
+        });
     }
     let mut at = 5;
     let mut take = |mask: u8| -> Result<Vec<Bytes>, ParseError> {
@@ -144,7 +148,12 @@ pub fn build_config(sps: &[u8], pps: &[u8]) -> Option<Bytes> {
                 ChromaFormat::YUV444 => 3,
                 _ => 1,
             };
-            out.extend([0xfc | chroma, 0xf8 | parsed.chroma_info.bit_depth_luma_minus8, 0xf8 | parsed.chroma_info.bit_depth_chroma_minus8, 0]);
+            out.extend([
+                0xfc | chroma,
+                0xf8 | parsed.chroma_info.bit_depth_luma_minus8,
+                0xf8 | parsed.chroma_info.bit_depth_chroma_minus8,
+                0,
+            ]);
         }
     }
     Some(out.into())

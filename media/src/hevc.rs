@@ -31,7 +31,8 @@ pub fn parse_config(record: &Bytes) -> Result<VideoConfig, ParseError> {
     if record.len() < 23 {
         return Err(ParseError::Truncated { what: WHAT });
     }
-    let parsed = HEVCDecoderConfigurationRecord::demux(std::io::Cursor::new(record.as_ref())).map_err(|e| bad(e.to_string()))?;
+    let parsed =
+        HEVCDecoderConfigurationRecord::demux(std::io::Cursor::new(record.as_ref())).map_err(|e| bad(e.to_string()))?;
     let sps_nal = parsed
         .arrays
         .iter()
@@ -39,13 +40,18 @@ pub fn parse_config(record: &Bytes) -> Result<VideoConfig, ParseError> {
         .flat_map(|a| a.nalus.first())
         .next()
         .ok_or_else(|| bad("it holds no SPS".into()))?;
-    let sps = SpsNALUnit::parse(std::io::Cursor::new(sps_nal.as_ref())).map_err(|e| bad(format!("sequence parameter set: {e}")))?.rbsp;
+    let sps = SpsNALUnit::parse(std::io::Cursor::new(sps_nal.as_ref()))
+        .map_err(|e| bad(format!("sequence parameter set: {e}")))?
+        .rbsp;
     // Cropping that exceeds the picture would underflow inside the parser's own helper.
     let sub = (u64::from(sps.sub_width_c()), u64::from(sps.sub_height_c()));
     let window = &sps.conformance_window;
-    let cropped = |size: u64, sub: u64, a: u64, b: u64| sub.checked_mul(a.checked_add(b)?).and_then(|c| size.checked_sub(c));
-    let width = cropped(sps.pic_width_in_luma_samples.get(), sub.0, window.conf_win_left_offset, window.conf_win_right_offset);
-    let height = cropped(sps.pic_height_in_luma_samples.get(), sub.1, window.conf_win_top_offset, window.conf_win_bottom_offset);
+    let cropped =
+        |size: u64, sub: u64, a: u64, b: u64| sub.checked_mul(a.checked_add(b)?).and_then(|c| size.checked_sub(c));
+    let width =
+        cropped(sps.pic_width_in_luma_samples.get(), sub.0, window.conf_win_left_offset, window.conf_win_right_offset);
+    let height =
+        cropped(sps.pic_height_in_luma_samples.get(), sub.1, window.conf_win_top_offset, window.conf_win_bottom_offset);
     let (Some(width @ 1..=16_384), Some(height @ 1..=16_384)) = (width, height) else {
         return Err(bad(format!("a picture of {width:?}x{height:?}")));
     };

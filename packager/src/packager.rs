@@ -334,10 +334,21 @@ impl Packager {
         if !changed.is_empty() {
             let edges: Vec<(String, Option<Edge>)> =
                 self.window.renditions().iter().map(|r| (r.id().to_owned(), r.edge())).collect();
-            for (rendition, next_msn) in &changed {
+            let render = |rendition: &Rendition, next_msn: u64| {
                 let others: Vec<_> = edges.iter().filter(|(id, _)| id != rendition.id()).cloned().collect();
-                let playlist = playlist::render(&self.header, rendition.id(), &rendition.shelf(), *next_msn, &others);
-                rendition.show(playlist);
+                playlist::render(&self.header, rendition.id(), &rendition.shelf(), next_msn, &others)
+            };
+            for (rendition, next_msn) in &changed {
+                rendition.show(render(rendition, *next_msn));
+            }
+            // Between two parts of its own a rendition's reports of the others grow old; over the start of a segment
+            // that would send a player to a segment that is whole, so they are written anew then.
+            if changed.iter().any(|(r, _)| r.edge().is_some_and(|edge| edge.part == 0)) {
+                let is_changed = |id: &str| changed.iter().any(|(r, _)| r.id() == id);
+                let quiet = self.video.iter().map(|(l, _)| &l.writer).chain(self.audio.iter().map(|(l, _)| &l.writer));
+                for writer in quiet.filter(|w| !is_changed(w.rendition.id()) && w.rendition.edge().is_some()) {
+                    writer.rendition.refresh(render(&writer.rendition, writer.next_msn));
+                }
             }
         }
         if closed {
@@ -385,8 +396,12 @@ impl Packager {
             Some(Audio { id: lane.writer.rendition.id().to_owned(), config, declared: *declared })
         });
         let variants = |codec| -> Vec<Variant> {
-            let of =
-                self.video.iter().filter(|(l, _)| has_media(&l.writer) && l.config().is_some_and(|c| c.codec == codec));
+            // HEVC that is no longer passed through has no successor: an H.264 rung of its size is there already.
+            let retired = codec == VideoCodec::Hevc && self.feeding != Feeding::Passthrough;
+            let of = self
+                .video
+                .iter()
+                .filter(|(l, _)| has_media(&l.writer) && !retired && l.config().is_some_and(|c| c.codec == codec));
             of.filter_map(|(lane, declared)| {
                 let config = Arc::clone(lane.config()?);
                 Some(Variant {

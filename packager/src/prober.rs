@@ -11,6 +11,8 @@ const STEPS_ALONE: usize = 15;
 const PROBE_MAX: Duration = Duration::from_secs(2);
 /// Items kept for the packager; a source that sends more within the probe is taken as it is by then.
 const ITEMS_MAX: usize = 4096;
+/// An announced mean rate below this share of the measured one means a variable frame rate.
+const LEFT_OUT: f64 = 0.8;
 /// An announced frame rate this near to the measured one (as a share of it) is the better of the two: stamps are whole
 /// milliseconds.
 const AGREES: f64 = 0.01;
@@ -136,10 +138,16 @@ impl Prober {
         if config.is_interlaced && config.codec == VideoCodec::H264 {
             return refuse("is interlaced", "choose progressive video in your encoder");
         }
-        if self.irregular() >= IRREGULAR_MAX {
+        if self.irregular() >= IRREGULAR_MAX || self.leaves_out_pictures() {
             return refuse("has irregular frame times", "choose a constant frame rate (CFR) in your encoder");
         }
         Ok(())
+    }
+
+    /// The metadata gives a mean rate well below the usual frame time: pictures are left out now and then, if not yet.
+    fn leaves_out_pictures(&self) -> bool {
+        let mean = self.announced.frame_rate.filter(|fps| *fps >= 1.0);
+        mean.zip(self.measured()).is_some_and(|(mean, usual)| mean < usual * LEFT_OUT)
     }
 
     fn irregular(&self) -> usize {

@@ -140,6 +140,14 @@ impl Rendition {
         self.playlist.send_replace(Arc::new(playlist));
     }
 
+    /// Replaces the playlist by one that lists the same parts, and wakes nobody.
+    pub(crate) fn refresh(&self, playlist: Playlist) {
+        self.playlist.send_if_modified(|shown| {
+            *shown = Arc::new(playlist);
+            false
+        });
+    }
+
     pub(crate) fn show_ts(&self, playlist: Playlist) {
         self.ts_playlist.send_replace(Arc::new(playlist));
     }

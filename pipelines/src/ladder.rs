@@ -87,12 +87,7 @@ fn working(choice: &EncoderChoice, outbox: &Outbox) -> Vec<Recipe> {
         // Fallbacks are tried when they are needed.
         let tried = if first && recipe.element != "x264enc" { encode::trial(&recipe) } else { Ok(()) };
         match tried {
-            Ok(()) => {
-                if first {
-                    outbox.notice(&format!("encoding with {}", recipe.element));
-                }
-                working.push(recipe);
-            }
+            Ok(()) => working.push(recipe),
             Err(e) => outbox.notice(&e.to_string()),
         }
     }

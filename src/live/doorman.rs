@@ -1,8 +1,8 @@
 //! Who may publish where: takes the key out of a publish request, asks the store, and takes the stream in the hub.
 
+use super::Context;
 use super::hub::Hub;
 use super::session::{self, Origin};
-use super::Context;
 use ingest::{Admission, Doors, PublishRequest, Refusal};
 use std::sync::Arc;
 use store::{KeyMatch, StreamKey, now_ms};
@@ -62,7 +62,10 @@ impl Doors for Doorman {
             return Err(Refusal::new("NetConnection.Connect.InvalidApp", text));
         }
         if self.context.stop.is_cancelled() {
-            return Err(Refusal::new("NetStream.Publish.Failed", "The server is shutting down; connect again in a moment."));
+            return Err(Refusal::new(
+                "NetStream.Publish.Failed",
+                "The server is shutting down; connect again in a moment.",
+            ));
         }
         let named = name(&request.name, &request.query);
         let (stream, key) = match self.find(&named).await? {
@@ -74,12 +77,10 @@ impl Doors for Doorman {
             Refusal::new("NetStream.Publish.BadName", "The stream has a publisher; the test card stands back.")
         })?;
         let (dismiss, dismissal) = oneshot::channel();
-        let watcher = Watcher {
-            hub: Arc::clone(&self.context.hub),
-            stream: stream.clone(),
-            admission: publisher.admission,
-        };
-        let origin = Origin { stream: stream.clone(), admission: publisher.admission, key, encoder: request.encoder.clone() };
+        let watcher =
+            Watcher { hub: Arc::clone(&self.context.hub), stream: stream.clone(), admission: publisher.admission };
+        let origin =
+            Origin { stream: stream.clone(), admission: publisher.admission, key, encoder: request.encoder.clone() };
         let context = Arc::clone(&self.context);
         self.context.tasks.spawn(watcher.run(publisher.stop, dismiss));
         Ok(Admission { stream, dismissal, sink: Box::new(move |reader| session::start(context, origin, reader)) })

@@ -171,7 +171,11 @@ impl Hub {
     pub fn publishers(&self) -> Vec<(String, Publisher)> {
         let table = lock(&self.streams);
         let with_key = |p: &&Publisher| p.key_id.is_some();
-        table.streams.iter().filter_map(|(name, s)| Some((name.clone(), s.publisher.as_ref().filter(with_key)?.clone()))).collect()
+        table
+            .streams
+            .iter()
+            .filter_map(|(name, s)| Some((name.clone(), s.publisher.as_ref().filter(with_key)?.clone())))
+            .collect()
     }
 
     /// Closes the publisher's connection; `false` when there is none.

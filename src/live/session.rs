@@ -108,15 +108,24 @@ struct Session {
     transcoder: Option<Transcoder>,
     ladder: Ladder,
     shape: Option<SourceShape>,
+    is_hevc: bool,
     live: Arc<Live>,
     next_msn: watch::Sender<u64>,
 }
 
 impl Session {
-    async fn open(context: &Arc<Context>, origin: &Origin, probed: Probed) -> anyhow::Result<(Self, mpsc::Receiver<Output>, Vec<FeedItem>)> {
+    async fn open(
+        context: &Arc<Context>,
+        origin: &Origin,
+        probed: Probed,
+    ) -> anyhow::Result<(Self, mpsc::Receiver<Output>, Vec<FeedItem>)> {
         let stream = match &origin.key {
             Some(key) => key.stream.clone(),
-            None => context.store.stream(&origin.stream).await?.ok_or_else(|| anyhow::anyhow!("the stream {} was removed", origin.stream))?,
+            None => context
+                .store
+                .stream(&origin.stream)
+                .await?
+                .ok_or_else(|| anyhow::anyhow!("the stream {} was removed", origin.stream))?,
         };
         let session_name = format!("{:x}-{}", now_ms(), context.epoch);
         let first_msn = context.store.open_session(&stream.id, &session_name, now_ms()).await?;
@@ -124,10 +133,12 @@ impl Session {
             Some(key) => key.keyframe_interval,
             None => Some(Duration::from_secs(2)),
         };
-        let Choices { passthrough, rungs, ladder, shape } = choose(context, &stream.settings, keyframe_interval, &probed.facts)?;
+        let Choices { passthrough, rungs, ladder, shape } =
+            choose(context, &stream.settings, keyframe_interval, &probed.facts)?;
         let audio_encoded = probed.facts.audio.as_ref().is_some_and(|a| !a.passthrough);
         let video = probed.facts.video.as_ref();
-        let facts = Facts { size: video.map(|v| (v.config.width, v.config.height)), frame_rate: video.map(|v| v.frame_rate) };
+        let facts =
+            Facts { size: video.map(|v| (v.config.width, v.config.height)), frame_rate: video.map(|v| v.frame_rate) };
         let plan = SessionPlan {
             stream: origin.stream.clone(),
             session: session_name.clone(),
@@ -149,7 +160,9 @@ impl Session {
             thumb_every: context.settings.thumb_every,
             ..TranscoderConfig::new(&origin.stream)
         };
-        let is_needed = !config.rungs.is_empty() || config.audio.is_some() || (config.thumb_every.is_some() && config.video.is_some());
+        let is_needed = !config.rungs.is_empty()
+            || config.audio.is_some()
+            || (config.thumb_every.is_some() && config.video.is_some());
         let (transcoder, outputs) = if is_needed {
             let packager = Arc::clone(&packager);
             let (transcoder, outputs) = Transcoder::spawn(config, move |rendition| lock(&packager).frontier(rendition));
@@ -157,7 +170,14 @@ impl Session {
         } else {
             (None, mpsc::channel(1).1)
         };
-        let live = Arc::new(Live { window, since: probed.wall_start, facts, thumb: Mutex::default(), captions: AtomicBool::new(false), ended: Mutex::default() });
+        let live = Arc::new(Live {
+            window,
+            since: probed.wall_start,
+            facts,
+            thumb: Mutex::default(),
+            captions: AtomicBool::new(false),
+            ended: Mutex::default(),
+        });
         context.hub.begin(&origin.stream, Arc::clone(&live));
         tracing::info!(
             session = session_name,
@@ -180,6 +200,7 @@ impl Session {
             transcoder,
             ladder,
             shape,
+            is_hevc: probed.facts.video.as_ref().is_some_and(is_hevc),
             live,
             next_msn,
         };
@@ -247,7 +268,8 @@ impl Session {
             Cue::Withdraw { at, reason } => {
                 metrics::counter!("weir_passthrough_withdrawn_total").increment(1);
                 tracing::warn!(reason, "the source is re-encoded from here on");
-                if let (Some(transcoder), Some(shape)) = (&self.transcoder, &self.shape) {
+                // HEVC has an H.264 rung of its size already; it just ends.
+                if let (Some(transcoder), Some(shape), false) = (&self.transcoder, &self.shape, self.is_hevc) {
                     transcoder.withdraw(at, self.ladder.source_rung(shape));
                 }
             }
@@ -313,7 +335,12 @@ struct Choices {
 }
 
 /// Which renditions this source gets.
-fn choose(context: &Context, settings: &StreamSettings, keyframe_interval: Option<Duration>, facts: &SourceFacts) -> anyhow::Result<Choices> {
+fn choose(
+    context: &Context,
+    settings: &StreamSettings,
+    keyframe_interval: Option<Duration>,
+    facts: &SourceFacts,
+) -> anyhow::Result<Choices> {
     let ladder = match &settings.ladder {
         Some(own) => own.parse()?,
         None => context.settings.ladder.clone(),

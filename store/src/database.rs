@@ -15,8 +15,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Readers that run beside the one writer; queries are small, so few suffice.
 const READERS: u32 = 4;
-/// Two processes that start on an empty SQLite file may both try the first migration; the loser looks again.
-const MIGRATION_TRIES: u32 = 10;
+/// Processes that start at once on an empty SQLite file meet twice: at its change to WAL, which needs the file alone and
+/// which the busy timeout does not cover, and at the first migration. The loser looks again.
+const FIRST_START_TRIES: u32 = 10;
+
+async fn pause(tries: u32) {
+    tokio::time::sleep(Duration::from_millis(50 * u64::from(tries))).await;
+}
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
@@ -29,6 +34,12 @@ pub(crate) enum Database {
         readers: SqlitePool,
     },
     Postgres(PgPool),
+}
+
+/// SQLITE_BUSY, also in its extended forms.
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    code.and_then(|c| c.parse::<u32>().ok()).is_some_and(|c| c & 0xff == 5)
 }
 
 impl Database {
@@ -47,7 +58,14 @@ impl Database {
                 let pool = |connections| {
                     SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT)
                 };
-                let writer = pool(1).connect_with(options.clone()).await.map_err(refused)?;
+                let mut tries = 1;
+                let writer = loop {
+                    match pool(1).connect_with(options.clone()).await {
+                        Err(error) if is_locked(&error) && tries < FIRST_START_TRIES => pause(tries).await,
+                        done => break done.map_err(refused)?,
+                    }
+                    tries += 1;
+                };
                 Self::Sqlite { writer, readers: pool(READERS).connect_lazy_with(options) }
             }
             Location::Postgres(address) => {
@@ -70,9 +88,7 @@ impl Database {
             match done {
                 Ok(()) => return Ok(()),
                 Err(MigrateError::VersionMissing(_)) => return Err(Error::TooNew { database: location.to_string() }),
-                Err(_) if tries < MIGRATION_TRIES => {
-                    tokio::time::sleep(Duration::from_millis(50 * u64::from(tries))).await
-                }
+                Err(_) if tries < FIRST_START_TRIES => pause(tries).await,
                 Err(source) => return Err(Error::Open { database: location.to_string(), source: source.into() }),
             }
             tries += 1;

@@ -315,7 +315,10 @@ fn next_setup(
     let audio_from = frontier("audio");
     let mut state = shared.state();
     for (lane, frontier) in state.rungs.iter_mut().zip(&frontiers) {
-        lane.from = lane.from.max(*frontier).max(lane.gate.next_slot());
+        // What is published under the name of a rung that was added and gave nothing yet is the source's own, whose
+        // reordered pictures reach beyond the boundary the rung begins at.
+        let begins = lane.from.filter(|_| lane.gate.next_slot().is_none());
+        lane.from = begins.or(lane.from.max(*frontier).max(lane.gate.next_slot()));
         lane.gate.restart(lane.from);
     }
     let earliest = state.rungs.iter().filter_map(|lane| lane.from).min().or(audio_from);

@@ -223,8 +223,9 @@ impl Session {
             }
             self.transcoder.unit(unit.clone());
             if !self.has_rungs {
-                // Nothing comes back that could tell how far the worker is; ten times real time is slow enough.
-                tokio::time::sleep(Duration::from_millis(3)).await;
+                // Nothing comes back that could tell how far the worker is, so it gets pictures as a publisher sends them:
+                // faster ones would overflow its queue while it starts, and the next keyframe is beyond the clip.
+                tokio::time::sleep(Duration::from_millis(33)).await;
                 continue;
             }
             while self.newest - self.slowest() > AHEAD {

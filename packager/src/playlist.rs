@@ -168,13 +168,14 @@ fn body(
     }
     let total = shelf.in_playlist().fold(MediaTime::ZERO, |sum, l| sum + l.segment.duration);
     let mut after = total + shelf.open.as_ref().map_or(MediaTime::ZERO, |o| o.end() - o.start);
+    // A delta update names its init section again: Shaka 5.2 knows no other for the segments in it.
     let mut map = None;
     for (index, entry) in shelf.in_playlist().enumerate() {
         after -= entry.segment.duration;
         if index >= skip {
             write_segment(&mut out, id, entry, map, after <= times(header.target, PARTS_LISTED_TARGETS));
+            map = entry.segment.init;
         }
-        map = entry.segment.init;
     }
     if let Some(open) = shelf.open.as_ref().filter(|o| !o.parts.is_empty()) {
         write_head(&mut out, id, &open.lead, open.init, map);

@@ -174,6 +174,8 @@ pub struct ListedSegment {
     pub duration: f64,
     pub discontinuity: bool,
     pub gap: bool,
+    /// The init section in force, by EXT-X-MAP; `None` for a gap.
+    pub init: Option<String>,
     pub parts: Vec<ListedPart>,
 }
 
@@ -193,10 +195,12 @@ pub fn read_playlist(text: &[u8]) -> Listed {
     let text = std::str::from_utf8(text).unwrap();
     let mut reader = Reader::from_str(text, ParsingOptionsBuilder::new().with_parsing_for_all_tags().build());
     let (mut out, mut current) = (Listed::default(), ListedSegment::default());
+    let mut init = None;
     while let Some(line) = reader.read_line().unwrap_or_else(|e| panic!("{e:?} in\n{text}")) {
         match line {
             HlsLine::Uri(uri) => {
                 current.uri = uri.into_owned();
+                current.init = init.clone().filter(|_| !current.gap);
                 out.segments.push(std::mem::take(&mut current));
             }
             HlsLine::UnknownTag(tag) => panic!("unknown tag {tag:?}"),
@@ -208,6 +212,7 @@ pub fn read_playlist(text: &[u8]) -> Listed {
                 hls::Tag::Skip(t) => out.skipped = t.skipped_segments(),
                 hls::Tag::Endlist(_) => out.ended = true,
                 hls::Tag::Discontinuity(_) => current.discontinuity = true,
+                hls::Tag::Map(t) => init = Some(t.uri().to_owned()),
                 hls::Tag::Gap(_) => current.gap = true,
                 hls::Tag::Inf(t) => current.duration = t.duration(),
                 hls::Tag::PreloadHint(t) => out.hint = Some(t.uri().to_owned()),
@@ -244,6 +249,7 @@ pub fn judge_parts(text: &[u8], least: f64) -> Listed {
             show()
         );
         assert!(segment.duration > 0.0, "{segment:?}");
+        assert!(segment.gap || segment.init.is_some(), "no init section for {segment:?} in\n{}", show());
     }
     for segment in listed.segments.iter().chain([&listed.open]) {
         let count = segment.parts.len();

@@ -8,7 +8,10 @@ use crate::rendition::Rendition;
 use crate::shelf::Init;
 use media::{Config, MediaTime, Track};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// What rounds a time up to a whole millisecond when it is cut to one.
+const ALMOST_A_MILLISECOND: Duration = Duration::from_nanos(999_999);
 
 /// The write side of one rendition: puts parts and segments on its shelf, fills what is missing with gaps, and remembers
 /// whether its playlist must be rendered again.
@@ -99,6 +102,9 @@ impl Writer {
         } else {
             self.anchor.1 - (-since).to_duration()
         };
+        // Dates have whole milliseconds: pictures round up, sound down. hls.js 1.7 places the sound by the difference of the two,
+        // and waits for ever when that puts the end of its first segment a hair after what it has loaded.
+        let wall = if self.rendition.track() == Track::Video { wall + ALMOST_A_MILLISECOND } else { wall };
         self.rendition.shelf().begin(planned.msn, start, planned.discontinuity, wall);
         self.open = Some(OpenSegment { base: planned.start, bytes: 0, media: false });
         self.end = Some(start);

@@ -1,5 +1,6 @@
 //! The cutter decides where segments begin, for all renditions at once. Pure: units and times in, decisions out.
 
+use crate::parts::PartRule;
 use crate::plan::Plan;
 use media::{AccessUnit, AudioConfig, FrameRate, MediaTime, VideoConfig};
 use std::collections::VecDeque;
@@ -91,20 +92,20 @@ pub(crate) struct Cutter {
 }
 
 impl Cutter {
-    /// `grid` is the frame rate all rungs share or are multiples of; `part` is the length of a part.
+    /// `grid` is the frame rate all rungs share or are multiples of; `parts` says how long parts are.
     pub fn new(
         first_msn: u64,
         target: MediaTime,
         grid: FrameRate,
-        part: MediaTime,
+        parts: PartRule,
         has_video: bool,
         passthrough: bool,
     ) -> Self {
         Self {
-            plan: Plan::default(),
+            part: parts.longest,
+            plan: Plan::new(parts),
             next_msn: first_msn,
             grid,
-            part,
             target,
             has_video,
             passthrough,

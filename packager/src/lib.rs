@@ -37,6 +37,7 @@ mod document;
 mod lane;
 mod multivariant;
 mod packager;
+mod parts;
 mod plan;
 mod playlist;
 mod prober;

@@ -1,6 +1,7 @@
 use crate::cutter::{Cue, Cutter};
-use crate::lane::{AudioLane, PartGrid, STAMP_JITTER, VideoLane, Writer, dropped, frame_samples};
+use crate::lane::{AudioLane, VideoLane, Writer, dropped};
 use crate::multivariant::{self, Audio, Declared, Variant};
+use crate::parts::PartRule;
 use crate::playlist::{self, Header};
 use crate::rendition::Rendition;
 use crate::shelf::{Edge, Shelf};
@@ -9,8 +10,6 @@ use media::{AccessUnit, FrameRate, MediaTime, Track, VideoCodec};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The wished length of a part; it is rounded to whole frames.
-const PART: MediaTime = MediaTime::from_millis(333);
 /// The grid of a session without video: thirds of a second.
 const AUDIO_ONLY_GRID: FrameRate = FrameRate { num: 30, den: 1 };
 /// An encoded rendition this far behind the plan gets gaps.
@@ -20,8 +19,6 @@ const ENCODED_LAG_MAX: MediaTime = MediaTime::from_millis(8_000);
 const MISSING_LAG_MAX: MediaTime = MediaTime::from_millis(2_500);
 /// How long the multivariant playlist waits for renditions that have no media yet.
 const APPEAR_WITHIN: Duration = Duration::from_millis(2_500);
-/// AAC as our encoder makes it, for the length of parts before its first frame: the longest of its frames.
-const ENCODED_AUDIO: (i64, u32) = (1024, 44_100);
 const AUDIO_GUESS_BPS: f64 = 140_000.0;
 
 /// Where the units of rendition `source` come from.
@@ -61,11 +58,11 @@ impl Packager {
         let source_rate = facts.map(|v| v.frame_rate).filter(|_| plan.passthrough);
         let rates = plan.rungs.iter().map(|r| r.frame_rate).chain(source_rate);
         let grid = rates.clone().min_by(|a, b| a.as_f64().total_cmp(&b.as_f64())).unwrap_or(AUDIO_ONLY_GRID);
-        let part = grid.time_of(grid.frames_in(PART).max(1));
-        let header = Header { target, part_target: part_target(part, rates, &plan) };
+        let parts = PartRule::new(grid, rates, &plan);
+        let header = Header { target, part_target: parts.target };
         let window = Arc::new(Window::new(plan.session.clone()));
         let has_video = facts.is_some();
-        let cutter = Cutter::new(plan.first_msn, target, grid, part, has_video, has_video && plan.passthrough);
+        let cutter = Cutter::new(plan.first_msn, target, grid, parts, has_video, has_video && plan.passthrough);
         let writer = |id: &str, track| {
             let empty = Shelf::default();
             let (first, ts) = (
@@ -74,7 +71,7 @@ impl Packager {
             );
             let rendition = Arc::new(Rendition::new(id.to_owned(), track, first, ts));
             window.add(Arc::clone(&rendition));
-            Writer::new(rendition, PartGrid { part }, plan.first_msn, &header)
+            Writer::new(rendition, plan.first_msn, &header)
         };
         let mut video = Vec::new();
         if let Some(facts) = facts.filter(|_| plan.passthrough) {
@@ -434,20 +431,4 @@ impl Packager {
         let video = self.video.iter_mut().map(|(l, _)| &mut l.writer);
         video.chain(self.audio.iter_mut().map(|(l, _)| &mut l.writer))
     }
-}
-
-/// The longest a part can be in any rendition: the grid's, or the next whole audio frame.
-fn part_target(part: MediaTime, rates: impl Iterator<Item = FrameRate>, plan: &SessionPlan) -> MediaTime {
-    let video = rates.map(|rate| {
-        let on_grid = (rate.time_of(rate.frames_in(part)) - part).abs().ticks() <= 2;
-        if on_grid { part + STAMP_JITTER } else { part + rate.time_of(1) }
-    });
-    let audio = plan.facts.audio.as_ref().map(|audio| {
-        let (frame, rate) =
-            if plan.audio_encoded { ENCODED_AUDIO } else { (frame_samples(&audio.config), audio.config.sample_rate) };
-        let samples = part.ticks() * i64::from(rate);
-        let frames = samples.div_euclid(MediaTime::HZ * frame) + i64::from(samples % (MediaTime::HZ * frame) != 0);
-        MediaTime::from_units(frames * frame, rate) + MediaTime::from_ticks(1)
-    });
-    video.chain(audio).max().unwrap_or(part)
 }

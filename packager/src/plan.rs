@@ -1,3 +1,4 @@
+use crate::parts::PartRule;
 use media::MediaTime;
 use std::collections::VecDeque;
 
@@ -16,11 +17,14 @@ pub(crate) struct Planned {
     pub end: Option<MediaTime>,
     /// The timeline, an encoding or a configuration breaks before it.
     pub discontinuity: bool,
+    /// The spacing of its parts.
+    pub part: MediaTime,
 }
 
 /// The session's grid of segments, the newest ones; made by the [`crate::cutter::Cutter`], followed by every rendition.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Plan {
+    rule: PartRule,
     segments: VecDeque<Planned>,
     first: Option<MediaTime>,
     /// No boundary will ever be placed at or before this time, but those that are planned already.
@@ -28,6 +32,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// An empty plan for parts by `rule`.
+    pub fn new(rule: PartRule) -> Self {
+        Self { rule, segments: VecDeque::new(), first: None, settled: MediaTime::ZERO }
+    }
+
     /// The newest segment, still open.
     pub fn open(&self) -> Option<&Planned> {
         self.segments.back()
@@ -40,12 +49,14 @@ impl Plan {
 
     /// Ends the open segment at `end` and opens the next at `start`.
     pub fn cut(&mut self, msn: u64, end: MediaTime, start: MediaTime, discontinuity: bool) {
+        let mut part = self.rule.longest;
         if let Some(open) = self.segments.back_mut() {
             debug_assert!(end > open.start && start >= end && msn == open.msn + 1);
             open.end = Some(end);
+            part = self.rule.after(end - open.start);
         }
         self.first.get_or_insert(start);
-        self.segments.push_back(Planned { msn, start, end: None, discontinuity });
+        self.segments.push_back(Planned { msn, start, end: None, discontinuity, part });
         if self.segments.len() > REMEMBERED {
             self.segments.pop_front();
         }

@@ -6,7 +6,8 @@ mod kit;
 use bytes::Bytes;
 use kit::{Clock, judge, plan, read_playlist, rung};
 use media::{
-    AccessUnit, AudioCodec, AudioConfig, ColorInfo, Config, FeedItem, FrameRate, MediaTime, VideoCodec, VideoConfig,
+    AccessUnit, Announced, AudioCodec, AudioConfig, ColorInfo, Config, FeedItem, FrameRate, MediaTime, VideoCodec,
+    VideoConfig,
 };
 use packager::{AudioFacts, Cue, Index, Packager, Prober, Rendition, SourceFacts, VideoFacts, Window};
 use std::sync::Arc;
@@ -158,6 +159,22 @@ fn a_part_is_listed_as_soon_as_its_last_picture_came() {
     assert_eq!(stage.listed("source").open.parts.len(), 1);
     stage.send(1, 60, true);
     assert_eq!(stage.listed("source").open.parts.len(), 2);
+}
+
+#[test]
+fn a_segment_as_long_as_the_one_before_has_equal_parts() {
+    let mut stage = Stage::new(|_| {});
+    // 53 pictures: five parts of nine and one of eight, where ten at a time would leave three.
+    stage.send(53 * 6 + 1, 53, true);
+    for id in ["source", "audio"] {
+        let segments = stage.listed(id).segments;
+        let with_parts: Vec<_> = segments[1..].iter().filter(|s| !s.parts.is_empty()).collect();
+        assert!(with_parts.len() >= 2, "{id} {segments:?}");
+        for segment in with_parts {
+            assert_eq!(segment.parts.len(), 6, "{id} {segment:?}");
+            assert!(segment.parts.iter().all(|p| p.duration > 0.25), "{id} {segment:?}");
+        }
+    }
 }
 
 #[test]
@@ -414,6 +431,27 @@ fn hevc_has_its_own_multivariant() {
 }
 
 #[test]
+fn hevc_that_is_withdrawn_leaves_its_multivariant_and_nobody_waits_for_it() {
+    let mut stage = Stage::new(|plan| {
+        plan.rungs = vec![rung("180p", RATE)];
+        plan.facts.video.as_mut().unwrap().config = video_config(0, VideoCodec::Hevc);
+    });
+    stage.config = video_config(0, VideoCodec::Hevc);
+    stage.send(121, 60, true);
+    let config = video_config(9, VideoCodec::H264);
+    stage.encode("180p", &config, START, START + RATE.time_of(120));
+    assert!(stage.index(Index::Hevc).is_some());
+    stage.send(400, 1_000, true);
+    let boundaries = stage.boundaries();
+    for pair in boundaries[2..].windows(2) {
+        stage.encode("180p", &config, pair[0].1, pair[1].1);
+    }
+    assert_eq!(stage.index(Index::Hevc), None);
+    assert!(stage.index(Index::H264).unwrap().contains("180p.m3u8"));
+    assert!(stage.listed("180p").first_msn + stage.listed("180p").segments.len() as u64 > 3, "the rung goes on");
+}
+
+#[test]
 fn sound_alone_is_a_variant_of_its_own() {
     let mut stage = Stage::new(|plan| plan.facts.video = None);
     stage.sound_until(START + MediaTime::from_millis(16_100), true);
@@ -450,6 +488,19 @@ fn every_playlist_reports_the_others() {
     assert_eq!(read_playlist(playlist.full.text()).reports, 2);
     let text = String::from_utf8(playlist.full.text().to_vec()).unwrap();
     assert!(text.contains("RENDITION-REPORT:URI=\"180p.m3u8\",LAST-MSN=0,LAST-PART=5"), "{text}");
+}
+
+#[test]
+fn a_report_is_never_old_over_the_start_of_a_segment() {
+    let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
+    stage.send(61, 60, true);
+    let config = video_config(9, VideoCodec::H264);
+    stage.encode("180p", &config, START, START + RATE.time_of(30));
+    // The rung says nothing more while the source begins its next segment.
+    stage.send(20, 60, true);
+    let playlist = stage.rendition("180p").playlist().borrow().clone();
+    let text = String::from_utf8(playlist.full.text().to_vec()).unwrap();
+    assert!(text.contains("RENDITION-REPORT:URI=\"source.m3u8\",LAST-MSN=1,LAST-PART=0"), "{text}");
 }
 
 #[test]
@@ -514,4 +565,22 @@ fn the_prober_says_how_to_cure_a_source_that_can_not_be_passed_through() {
     });
     let reason = facts.unwrap().video.unwrap().passthrough.unwrap_err();
     assert!(reason.contains("interlaced") && reason.contains("progressive"), "{reason}");
+}
+
+#[test]
+fn a_mean_rate_far_below_the_usual_one_means_pictures_are_left_out() {
+    let reason = |announced: f64| {
+        let (mut prober, now) = (Prober::new(), Instant::now());
+        let announced = Announced { frame_rate: Some(announced), ..Announced::default() };
+        prober.push(FeedItem::Announced(announced), now);
+        let config = video_config(0, VideoCodec::H264);
+        let facts = (0..60).find_map(|n| {
+            prober.push(FeedItem::Unit(frame(RATE.time_of(n))), now);
+            prober.push(FeedItem::Unit(picture(&config, RATE.time_of(n), n == 0)), now)
+        });
+        facts.unwrap().video.unwrap().passthrough
+    };
+    assert!(reason(17.3).unwrap_err().contains("constant frame rate"));
+    assert_eq!(reason(25.0), Ok(()), "a rounded or slightly lower mean is no sign");
+    assert_eq!(reason(0.0), Ok(()), "a rate that is not known is no sign");
 }

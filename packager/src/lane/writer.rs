@@ -18,6 +18,7 @@ const ALMOST_A_MILLISECOND: Duration = Duration::from_nanos(999_999);
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub rendition: Arc<Rendition>,
+    /// The parts of the segment in progress.
     pub grid: PartGrid,
     pub meter: Meter,
     /// A part or segment was added since the last render.
@@ -44,10 +45,10 @@ struct OpenSegment {
 
 impl Writer {
     /// A writer whose first segment is `first_msn`. The anchor is set with [`Writer::anchor`] before anything else.
-    pub fn new(rendition: Arc<Rendition>, grid: PartGrid, first_msn: u64, header: &Header) -> Self {
+    pub fn new(rendition: Arc<Rendition>, first_msn: u64, header: &Header) -> Self {
         Self {
             rendition,
-            grid,
+            grid: PartGrid { part: header.part_target },
             meter: Meter::new(header.target),
             dirty: false,
             closed: false,
@@ -106,6 +107,7 @@ impl Writer {
         // and waits for ever when that puts the end of its first segment a hair after what it has loaded.
         let wall = if self.rendition.track() == Track::Video { wall + ALMOST_A_MILLISECOND } else { wall };
         self.rendition.shelf().begin(planned.msn, start, planned.discontinuity, wall);
+        self.grid = PartGrid { part: planned.part };
         self.open = Some(OpenSegment { base: planned.start, bytes: 0, media: false });
         self.end = Some(start);
     }

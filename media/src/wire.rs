@@ -182,7 +182,7 @@ pub enum ToWorker {
     Finish,
 }
 
-/// What a worker counted since its start. Sent each second, so it is the heartbeat too.
+/// What a worker counted since its start. Sent twice a second, so it is the heartbeat too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Pictures taken.

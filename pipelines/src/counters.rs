@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 /// Stamps before any session; "nothing yet".
 const NONE: i64 = i64::MIN;
 
-/// Counters and newest stamps; read once a second for the heartbeat.
+/// Counters and newest stamps; read for each heartbeat.
 #[derive(Debug)]
 pub(crate) struct Counters {
     pub pictures_in: AtomicU64,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Answers waiting for the socket. The server always reads, so they wait only while it is very busy; then the encoders do.
 const ANSWERS_MAX: usize = 64;
 /// Time between two [`FromWorker::Stats`].
-const HEARTBEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// Takes messages; blocks until one is there.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct Postman {
     thread: JoinHandle<()>,
 }
 
-/// Opens the link on standard input. `stats` makes the heartbeat, each second.
+/// Opens the link on standard input. `stats` makes the heartbeat.
 ///
 /// # Errors
 /// When standard input is no socket: someone ran the worker by hand.

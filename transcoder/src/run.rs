@@ -17,8 +17,11 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// A worker that says or takes nothing for this long hangs. It says something each second.
-const SILENCE_MAX: Duration = Duration::from_secs(4);
+/// A worker that says nothing for this long hangs: three heartbeats. A new one takes 0.8 s more to give its first picture, and
+/// viewers shall have it within 3 s.
+const SILENCE_MAX: Duration = Duration::from_millis(1_500);
+/// One that is alive and neither takes nor gives pictures for this long hangs too.
+const STALL_MAX: Duration = Duration::from_secs(4);
 /// Starting takes a tenth of a second, more on a machine under load.
 const START_MAX: Duration = Duration::from_secs(10);
 /// Emptying decoders and encoders after the end.
@@ -26,7 +29,7 @@ const FINISH_MAX: Duration = Duration::from_secs(10);
 /// Pictures decoded without any rung giving one before the encoders count as hanging: 4 s at 60 fps.
 const DECODED_UNHEARD_MAX: u64 = 240;
 /// How often the worker is looked at.
-const WATCH_EVERY: Duration = Duration::from_millis(500);
+const WATCH_EVERY: Duration = Duration::from_millis(250);
 /// Lines of a worker's standard error that are logged, per worker, and their length.
 const LOG_LINES_MAX: usize = 50;
 const LOG_LINE_BYTES_MAX: usize = 300;
@@ -382,18 +385,27 @@ fn record(before: &Stats, stats: &Stats) {
 /// Ends only when the worker must end.
 async fn guard(pid: u32, memory_max: u64, watch: &Watch) -> Result<End, String> {
     let mut tick = tokio::time::interval(WATCH_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let ms = |limit: Duration| limit.as_millis() as u64;
+    let mut looked = watch.now_ms();
     loop {
         tick.tick().await;
         let now = watch.now_ms();
+        // Late itself, the server may not have read yet what the worker said in time.
+        let was_late = now.saturating_sub(looked) > 2 * ms(WATCH_EVERY);
+        looked = now;
+        if was_late {
+            continue;
+        }
         let heard = watch.heard_ms.load(Relaxed);
         let limit = if heard == 0 { START_MAX } else { SILENCE_MAX };
         if now.saturating_sub(heard) > ms(limit) {
-            return Err(format!("it said nothing for {} s", limit.as_secs()));
+            return Err(format!("it said nothing for {:.1} s", limit.as_secs_f64()));
         }
         let writing = watch.writing_ms.load(Relaxed);
         // A worker that is only slower than real time takes little but still gives; that is no reason to start over.
         let gave = watch.gave_ms.load(Relaxed);
+        let limit = if heard == 0 { START_MAX } else { STALL_MAX };
         if writing > 0 && now.saturating_sub(writing.max(gave).max(heard.min(ms(START_MAX)))) > ms(limit) {
             return Err(format!("it took and gave nothing for {} s", limit.as_secs()));
         }

@@ -39,6 +39,8 @@ player/node_modules/.package-lock.json: player/package-lock.json player/package.
 player/dist/index.html: player/node_modules/.package-lock.json $(PLAYER_SOURCES)
 	cd player && $(NPM) run build
 	@touch $@
+# Cargo does not see new files of an embedded folder, nor the folder itself when it was not there before.
+	@touch src/pages.rs
 
 test: ## everything that ends in under 30 minutes: unit, property, engines, journeys, browser
 	@scripts/install test

@@ -59,8 +59,7 @@ impl From<Error> for ApiError {
             _ => (StatusCode::SERVICE_UNAVAILABLE, "database_away"),
         };
         if error.fault() != Fault::Caller {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(%error, cause, "a request to the API could not be answered");
+            tracing::error!(error = &error as &dyn std::error::Error, "a request to the API could not be answered");
         }
         Self::new(status, code, sentence(&error.to_string()))
     }

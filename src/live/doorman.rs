@@ -40,7 +40,7 @@ impl Doorman {
             Ok(Some(found)) => Ok(Found::Key(Box::new(found))),
             Ok(None) => Err(Refusal::bad_key()),
             Err(error) => {
-                tracing::error!(%error, "a publisher's key could not be looked up");
+                tracing::error!(error = &error as &dyn std::error::Error, "a publisher's key could not be looked up");
                 Err(Refusal::new(
                     "NetStream.Publish.Failed",
                     "The server's database does not answer, so the key could not be checked; try again in a moment.",

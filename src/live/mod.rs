@@ -69,7 +69,11 @@ impl Context {
                     tracing::info!(stream, key_id, "the publisher's key stopped working; its connection is closed");
                     publisher.stop.cancel();
                 }
-                Err(error) => tracing::debug!(%error, stream, "keys can't be checked now; publishers stay"),
+                Err(error) => tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    stream,
+                    "keys can't be checked now; publishers stay"
+                ),
             }
         }
     }

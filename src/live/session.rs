@@ -319,10 +319,17 @@ impl Session {
         if let (Some(key_id), Some(interval_ms)) = (&self.key_id, interval_ms)
             && let Err(error) = self.context.store.remember_keyframe_interval(key_id, interval_ms).await
         {
-            tracing::warn!(%error, "the keyframe interval was not remembered; the next session starts with the default");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the keyframe interval was not remembered; the next session starts with the default"
+            );
         }
         if let Err(error) = self.context.store.close_session(&self.stream_id).await {
-            tracing::warn!(%error, stream = self.stream, "the end of the session was not noted");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                stream = self.stream,
+                "the end of the session was not noted"
+            );
         }
     }
 }
@@ -391,7 +398,7 @@ async fn note_numbers(context: Arc<Context>, stream_id: String, mut noted: watch
     while noted.changed().await.is_ok() {
         let next = *noted.borrow_and_update();
         if let Err(error) = context.store.advance_msn(&stream_id, next, now_ms()).await {
-            tracing::warn!(%error, next, "the sequence number was not noted");
+            tracing::warn!(error = &error as &dyn std::error::Error, next, "the sequence number was not noted");
         }
     }
 }

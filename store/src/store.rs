@@ -115,8 +115,10 @@ impl Store {
                 Err(error) => {
                     metrics::counter!("weir_store_errors_total").increment(1);
                     if !away {
-                        let cause = std::error::Error::source(&error).map(ToString::to_string);
-                        tracing::warn!(%error, cause, "the database is away; streams that are live go on, known keys keep working");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "the database is away; streams that are live go on, known keys keep working"
+                        );
                     }
                     away = true;
                 }

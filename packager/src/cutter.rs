@@ -66,7 +66,6 @@ pub(crate) struct Cutter {
     pub plan: Plan,
     next_msn: u64,
     grid: FrameRate,
-    part: MediaTime,
     target: MediaTime,
     has_video: bool,
     passthrough: bool,
@@ -102,7 +101,6 @@ impl Cutter {
         passthrough: bool,
     ) -> Self {
         Self {
-            part: parts.longest,
             plan: Plan::new(parts),
             next_msn: first_msn,
             grid,
@@ -374,7 +372,7 @@ impl Cutter {
             return;
         }
         self.faster = if step.ticks() * 5 < self.frame().ticks() * 3 { self.faster + 1 } else { 0 };
-        if (step - self.frame()).abs().ticks() * 100 > self.part.ticks() * 15 {
+        if (step - self.frame()).abs().ticks() * 100 > self.plan.rule.longest.ticks() * 15 {
             self.irregular.push_back(unit.dts);
         }
         while self.irregular.front().is_some_and(|at| unit.dts - *at > IRREGULAR_WITHIN) {

@@ -24,7 +24,8 @@ pub(crate) struct Planned {
 /// The session's grid of segments, the newest ones; made by the [`crate::cutter::Cutter`], followed by every rendition.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    rule: PartRule,
+    /// How long parts are.
+    pub rule: PartRule,
     segments: VecDeque<Planned>,
     first: Option<MediaTime>,
     /// No boundary will ever be placed at or before this time, but those that are planned already.

@@ -70,7 +70,7 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    /// Begins segment `msn`. `wall` is the wall clock at `start`.
+    /// Begins segment `msn`. `wall` is what its EXT-X-PROGRAM-DATE-TIME says, cut to whole milliseconds.
     pub fn begin(&mut self, msn: u64, start: MediaTime, discontinuity: bool, wall: SystemTime) {
         let init = self.inits.len().checked_sub(1).map(|n| n as u32);
         let lead = playlist::lead(discontinuity, wall);

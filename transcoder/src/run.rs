@@ -398,14 +398,15 @@ async fn guard(pid: u32, memory_max: u64, watch: &Watch) -> Result<End, String> 
             continue;
         }
         let heard = watch.heard_ms.load(Relaxed);
-        let limit = if heard == 0 { START_MAX } else { SILENCE_MAX };
+        let patience = |running: Duration| if heard == 0 { START_MAX } else { running };
+        let limit = patience(SILENCE_MAX);
         if now.saturating_sub(heard) > ms(limit) {
             return Err(format!("it said nothing for {:.1} s", limit.as_secs_f64()));
         }
         let writing = watch.writing_ms.load(Relaxed);
         // A worker that is only slower than real time takes little but still gives; that is no reason to start over.
         let gave = watch.gave_ms.load(Relaxed);
-        let limit = if heard == 0 { START_MAX } else { STALL_MAX };
+        let limit = patience(STALL_MAX);
         if writing > 0 && now.saturating_sub(writing.max(gave).max(heard.min(ms(START_MAX)))) > ms(limit) {
             return Err(format!("it took and gave nothing for {} s", limit.as_secs()));
         }

@@ -25,6 +25,9 @@ const AWAY_SLACK: MediaTime = MediaTime::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(4);
 /// A jump forward longer than this is left out of the playlists instead of being filled with gaps.
 const HOLE_MAX: MediaTime = MediaTime::from_millis(20_000);
+/// A frame time this far from the usual one is irregular: 15 % of a part of a third of a second. One picture left out of 24
+/// a second is not.
+pub(crate) const IRREGULAR: MediaTime = MediaTime::from_millis(50);
 /// So many irregular frame times in `IRREGULAR_WITHIN` end passthrough.
 const IRREGULAR_MAX: usize = 3;
 const IRREGULAR_WITHIN: MediaTime = MediaTime::from_millis(10_000);
@@ -372,7 +375,7 @@ impl Cutter {
             return;
         }
         self.faster = if step.ticks() * 5 < self.frame().ticks() * 3 { self.faster + 1 } else { 0 };
-        if (step - self.frame()).abs().ticks() * 100 > self.plan.rule.longest.ticks() * 15 {
+        if (step - self.frame()).abs() > IRREGULAR {
             self.irregular.push_back(unit.dts);
         }
         while self.irregular.front().is_some_and(|at| unit.dts - *at > IRREGULAR_WITHIN) {

@@ -50,7 +50,7 @@ impl Plan {
 
     /// Ends the open segment at `end` and opens the next at `start`.
     pub fn cut(&mut self, msn: u64, end: MediaTime, start: MediaTime, discontinuity: bool) {
-        let mut part = self.rule.longest;
+        let mut part = self.rule.usual;
         if let Some(open) = self.segments.back_mut() {
             debug_assert!(end > open.start && start >= end && msn == open.msn + 1);
             open.end = Some(end);

@@ -1,3 +1,4 @@
+use crate::cutter::IRREGULAR;
 use crate::session::{AudioFacts, SourceFacts, VideoFacts};
 use media::{AccessUnit, Announced, AudioConfig, FeedItem, FrameRate, MediaTime, Track, VideoCodec, VideoConfig};
 use std::sync::Arc;
@@ -16,8 +17,6 @@ const LEFT_OUT: f64 = 0.8;
 /// An announced frame rate this near to the measured one (as a share of it) is the better of the two: stamps are whole
 /// milliseconds.
 const AGREES: f64 = 0.01;
-/// A frame time this far from the usual one is irregular: 15 % of a part of a third of a second.
-const IRREGULAR: MediaTime = MediaTime::from_millis(50);
 const IRREGULAR_MAX: usize = 2;
 const FALLBACK_RATE: FrameRate = FrameRate { num: 30, den: 1 };
 

@@ -159,9 +159,13 @@ impl Stage {
 #[test]
 fn a_part_is_listed_as_soon_as_its_last_picture_came() {
     let mut stage = Stage::new(|_| {});
-    stage.send(60 + 10, 60, true);
-    assert_eq!(stage.listed("source").open.parts.len(), 1, "ten pictures are a part of a third of a second");
-    stage.send(9, 60, true);
+    stage.send(60 + 8, 60, true);
+    assert_eq!(
+        stage.listed("source").open.parts.len(),
+        1,
+        "eight pictures, then seven, are parts of a quarter of a second"
+    );
+    stage.send(6, 60, true);
     assert_eq!(stage.listed("source").open.parts.len(), 1);
     stage.send(1, 60, true);
     assert_eq!(stage.listed("source").open.parts.len(), 2);
@@ -170,15 +174,15 @@ fn a_part_is_listed_as_soon_as_its_last_picture_came() {
 #[test]
 fn a_segment_as_long_as_the_one_before_has_equal_parts() {
     let mut stage = Stage::new(|_| {});
-    // 53 pictures: five parts of nine and one of eight, where ten at a time would leave three.
+    // 53 pictures: four parts of eight and three of seven, where eight at a time would leave five.
     stage.send(53 * 6 + 1, 53, true);
     for id in ["source", "audio"] {
         let segments = stage.listed(id).segments;
         let with_parts: Vec<_> = segments[1..].iter().filter(|s| !s.parts.is_empty()).collect();
         assert!(with_parts.len() >= 2, "{id} {segments:?}");
         for segment in with_parts {
-            assert_eq!(segment.parts.len(), 6, "{id} {segment:?}");
-            assert!(segment.parts.iter().all(|p| p.duration > 0.25), "{id} {segment:?}");
+            assert_eq!(segment.parts.len(), 7, "{id} {segment:?}");
+            assert!(segment.parts.iter().all(|p| p.duration > 0.23), "{id} {segment:?}");
         }
     }
 }
@@ -285,7 +289,7 @@ fn a_restarted_worker_goes_on_at_the_frontier_without_a_discontinuity() {
     }
     let listed = stage.listed("180p");
     assert_eq!(listed.segments.len(), 1);
-    assert!(!listed.segments[0].gap && listed.segments[0].parts.len() == 6);
+    assert!(!listed.segments[0].gap && listed.segments[0].parts.len() == 8);
 }
 
 #[test]
@@ -492,7 +496,7 @@ fn every_playlist_reports_the_others() {
     stage.send(20, 60, true);
     let text = stage.text("source");
     assert_eq!(read_playlist(text.as_bytes()).reports, 2);
-    assert!(text.contains("RENDITION-REPORT:URI=\"180p.m3u8\",LAST-MSN=0,LAST-PART=5"), "{text}");
+    assert!(text.contains("RENDITION-REPORT:URI=\"180p.m3u8\",LAST-MSN=0,LAST-PART=7"), "{text}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Version of the layout; both sides are the same binary, so another one means a wrong executable.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Longest message after its length field, bytes.
 pub const MESSAGE_MAX: usize = 8 << 20;
 /// Longest payload of a unit, so that its message fits.
@@ -178,6 +178,14 @@ pub enum ToWorker {
     },
     /// One more rung, whose index is the next free one, from an IDR at exactly `from` on.
     AddRung(RungSetup),
+    /// The encoder of a rung stops at once, what is in it is lost. With `from` another begins there; a stamp that is past
+    /// begins at the next picture.
+    Rung {
+        /// The rung's index.
+        rung: u8,
+        /// The first picture wanted, an IDR; `None` for none until told otherwise.
+        from: Option<MediaTime>,
+    },
     /// Nothing follows; everything inside is to come out, then [`FromWorker::Finished`].
     Finish,
 }
@@ -316,6 +324,11 @@ impl ToWorker {
                 w.rung(rung);
             }
             Self::Finish => w.kind(7),
+            Self::Rung { rung, from } => {
+                w.kind(8);
+                w.u8(*rung);
+                w.optional_time(*from);
+            }
         }
         w.close();
     }
@@ -361,6 +374,7 @@ impl ToWorker {
             },
             6 => Self::AddRung(r.rung()?),
             7 => Self::Finish,
+            8 => Self::Rung { rung: r.rung_index()?, from: r.optional_time("rung start")? },
             kind => return Err(WireError::Kind { kind }),
         };
         r.end()?;

@@ -170,6 +170,15 @@ impl Packager {
         self.settle(None);
     }
 
+    /// A rendition of the worker's will have no media for now: what it misses is listed as gaps without waiting for it.
+    pub fn rest(&mut self, rendition: &str) {
+        let lane = self.video.iter_mut().find(|(l, _)| l.encoded && l.writer.rendition.id() == rendition);
+        if let Some((lane, _)) = lane.filter(|_| !self.ended) {
+            lane.give_up(&self.cutter.plan);
+            self.settle(None);
+        }
+    }
+
     /// Looks at the clock: gaps for what is too late or away, and the multivariant playlists' deadline. Call it about ten
     /// times a second. The cues go to the worker.
     pub fn tick(&mut self, now: Instant) -> Vec<Cue> {

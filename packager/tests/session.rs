@@ -277,6 +277,27 @@ fn a_rung_that_lags_gets_gaps_up_to_the_plan() {
 }
 
 #[test]
+fn a_rung_that_rests_is_listed_as_gaps_and_comes_back_at_a_boundary() {
+    let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
+    let config = video_config(9, VideoCodec::H264);
+    stage.send(61, 60, true);
+    stage.encode("180p", &config, START, START + RATE.time_of(60));
+    stage.send(120, 60, true);
+    assert_eq!(stage.listed("180p").segments.len(), 1, "it is only a little late");
+    stage.packager.rest("180p");
+    stage.send(120, 60, true);
+    let gaps: Vec<bool> = stage.listed("180p").segments.iter().map(|s| s.gap).collect();
+    assert!(gaps.len() >= 3 && !gaps[0] && gaps[1..].iter().all(|gap| *gap), "{gaps:?}");
+    stage.encode("180p", &config, START + RATE.time_of(300), START + RATE.time_of(360));
+    stage.send(61, 60, true);
+    stage.encode("180p", &config, START + RATE.time_of(360), START + RATE.time_of(361));
+    let segments = stage.listed("180p").segments;
+    assert!(segments.iter().all(|s| !s.discontinuity), "{segments:?}");
+    assert!(segments.last().is_some_and(|s| !s.gap), "{segments:?}");
+    assert_eq!(segments.len(), stage.listed("source").segments.len());
+}
+
+#[test]
 fn a_restarted_worker_goes_on_at_the_frontier_without_a_discontinuity() {
     let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
     stage.send(121, 60, true);

@@ -54,6 +54,13 @@ impl Counters {
         }
     }
 
+    /// A rung stopped or begins anew, so how far it came says nothing.
+    pub fn forget(&self, rung: u8) {
+        if let Some(newest) = self.newest_out.get(usize::from(rung)) {
+            newest.store(NONE, Relaxed);
+        }
+    }
+
     /// A picture was lost or damaged.
     pub fn add_damaged(&self) {
         self.damaged.fetch_add(1, Relaxed);

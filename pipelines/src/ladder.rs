@@ -133,6 +133,7 @@ impl Ladder {
                 ToWorker::Unit { track: Track::Audio, pts, data, .. } => self.sound(pts, data),
                 ToWorker::Boundary { at, .. } => self.send(Item::Boundary(at)),
                 ToWorker::AddRung(rung) => self.send(Item::AddRung(rung)),
+                ToWorker::Rung { rung, from } => self.send(Item::Rung { rung, from }),
                 ToWorker::Finish => return Ok(true),
             }
         }

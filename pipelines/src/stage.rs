@@ -33,6 +33,13 @@ pub(crate) enum Item {
     Boundary(MediaTime),
     /// One more rung.
     AddRung(RungSetup),
+    /// A rung's encoder stops; with `from` another begins there.
+    Rung {
+        /// Its index.
+        rung: u8,
+        /// The first picture wanted; `None` for none.
+        from: Option<MediaTime>,
+    },
     /// The input holds this unit, and it carries these captions.
     Seen {
         /// Its stamp.
@@ -83,6 +90,7 @@ impl Stage {
                 Item::Source(config) => lanes.source = Some(*config),
                 Item::Boundary(at) => retimer.boundary(at, &mut slots),
                 Item::AddRung(setup) => lanes.add(setup),
+                Item::Rung { rung, from } => lanes.restart(rung, from),
                 Item::Seen { pts, captions } => {
                     lanes.note_captions(pts, captions);
                     retimer.seen(pts, &mut slots);
@@ -136,6 +144,8 @@ fn lock(slots: &Slots) -> MutexGuard<'_, BTreeMap<MediaTime, Pending>> {
 struct Lane {
     index: u8,
     setup: RungSetup,
+    /// Its encoder is stopped until the server says otherwise.
+    rests: bool,
     scaler: Option<Scaler>,
     encoder: Option<Encoder>,
     /// Index into the recipes; moves on when an encoder fails.
@@ -183,6 +193,7 @@ impl Lanes {
         self.lanes.push(Lane {
             index,
             setup,
+            rests: false,
             scaler: None,
             encoder: None,
             recipe: 0,
@@ -193,6 +204,17 @@ impl Lanes {
         let area = |lane: &Lane| u64::from(lane.setup.rung.width) * u64::from(lane.setup.rung.height);
         self.cascade = (0..self.lanes.len()).collect();
         self.cascade.sort_by_key(|n| std::cmp::Reverse(area(&self.lanes[*n])));
+    }
+
+    /// Stops a rung's encoder; what is inside is lost. With `from` another one begins there.
+    fn restart(&mut self, rung: u8, from: Option<MediaTime>) {
+        let Some(lane) = self.lanes.get_mut(usize::from(rung)) else { return };
+        lane.encoder = None;
+        lane.last = None;
+        lock(&lane.slots).clear();
+        lane.rests = from.is_none();
+        lane.setup.from = from;
+        self.counters.forget(rung);
     }
 
     fn note_captions(&mut self, pts: MediaTime, payloads: Vec<Bytes>) {
@@ -220,7 +242,7 @@ impl Lanes {
         let mut source = slot.picture.picture.clone();
         for n in self.cascade.clone() {
             let lane = &mut self.lanes[n];
-            if lane.setup.from.is_some_and(|from| slot.pts < from) {
+            if lane.rests || lane.setup.from.is_some_and(|from| slot.pts < from) {
                 continue;
             }
             let picture = lane.picture(slot, &source, stamp, self.rate, self.source.as_ref())?;

@@ -281,6 +281,11 @@ impl Session {
             Output::Unit { rendition, unit } => lock(&self.packager).encoded(&rendition, unit),
             Output::Thumb(jpeg) => *lock(&self.live.thumb) = Some(jpeg),
             Output::Restarted { epoch, reason } => tracing::warn!(epoch, reason, "the worker was replaced"),
+            Output::Shed { rendition, lag } => {
+                tracing::warn!(%rendition, lag_ms = lag.as_millis(), "this machine is too slow for all renditions; this one rests");
+                lock(&self.packager).rest(&rendition);
+            }
+            Output::Restored { rendition } => tracing::info!(%rendition, "there is room for this rendition again"),
             Output::Failed { reason } => tracing::error!(reason, "encoding stopped; what is passed through goes on"),
             Output::Ended => {}
         }

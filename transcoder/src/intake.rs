@@ -129,6 +129,11 @@ impl Intake {
         }
     }
 
+    /// Decode time of the newest picture put in.
+    pub fn newest_dts(&self) -> Option<MediaTime> {
+        self.newest_dts
+    }
+
     /// Something waits for the worker.
     pub fn is_waiting(&self) -> bool {
         self.next < self.end()

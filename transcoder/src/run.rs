@@ -173,6 +173,9 @@ async fn feed(
     let is_idle = setup.rungs.is_empty();
     let known: Vec<String> = setup.rungs.iter().map(|rung| rung.rung.name.clone()).collect();
     ToWorker::Setup(setup).encode(&mut bytes);
+    for (rung, _) in (0u8..).zip(&shared.state().rungs).filter(|(_, lane)| lane.rests) {
+        ToWorker::Rung { rung, from: None }.encode(&mut bytes);
+    }
     let (mut video, mut audio): (Option<Arc<VideoConfig>>, Option<Arc<AudioConfig>>) = (None, None);
     if let Some(first) = &config.video {
         ToWorker::Video((**first).clone()).encode(&mut bytes);
@@ -185,12 +188,15 @@ async fn feed(
     let mut finishing = false;
     loop {
         let changed = shared.changed.notified();
-        let (entry, finish, closed) = {
+        let (entry, urgent, finish, closed) = {
             let mut state = shared.state();
-            (state.intake.pop(), state.finish, state.closed)
+            (state.intake.pop(), state.urgent.take(), state.finish, state.closed)
         };
         if closed {
             return Ok(End::Closed);
+        }
+        if let Some(message) = urgent {
+            message.encode(&mut bytes);
         }
         match entry {
             Some(Entry::Unit(unit)) if is_wanted(&unit, encodes_audio) => {
@@ -315,7 +321,10 @@ async fn listen(
                 watch.decoded.store(stats.pictures_decoded, Relaxed);
                 record(&before, &stats);
                 before = stats;
-                None
+                shared.state().balance(std::time::Instant::now()).inspect(|change| {
+                    note_change(change);
+                    shared.changed.notify_one();
+                })
             }
             FromWorker::Notice { text } => {
                 tracing::warn!(text, "worker says");
@@ -338,6 +347,14 @@ async fn listen(
     }
 }
 
+fn note_change(change: &Output) {
+    let name = match change {
+        Output::Shed { .. } => "weir_transcoder_rungs_shed_total",
+        _ => "weir_transcoder_rungs_restored_total",
+    };
+    metrics::counter!(name).increment(1);
+}
+
 fn picture(
     shared: &Shared,
     rung: u8,
@@ -350,7 +367,10 @@ fn picture(
     let state = &mut *guard;
     let lane = state.rungs.get_mut(usize::from(rung)).ok_or("it sent a picture of a rung that is none")?;
     match lane.gate.pass(state.intake.plan().rev(), dts, pts, sync, data) {
-        Ok(unit) => Ok(Some(Output::Unit { rendition: Arc::clone(&lane.name), unit })),
+        Ok(unit) => {
+            lane.newest = lane.newest.max(Some(pts));
+            Ok(Some(Output::Unit { rendition: Arc::clone(&lane.name), unit }))
+        }
         Err(Refusal::Unwanted) => Ok(None),
         Err(refusal) => {
             metrics::counter!("weir_transcoder_pictures_refused_total", "why" => refusal.as_str()).increment(1);

@@ -2,9 +2,10 @@
 
 use crate::gate::Gate;
 use crate::intake::{Boundary, Intake};
+use crate::load::{Load, Step};
 use crate::run::{self, End};
 use bytes::Bytes;
-use media::wire::{EncoderChoice, RungSetup, Setup};
+use media::wire::{EncoderChoice, RungSetup, Setup, ToWorker};
 use media::{AccessUnit, AudioConfig, FrameRate, MediaTime, Rung, Track, VideoConfig};
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -83,6 +84,18 @@ pub enum Output {
         /// One sentence for the log and the health report.
         reason: String,
     },
+    /// The worker fell behind: this rung is not encoded until [`Output::Restored`].
+    Shed {
+        /// The rung's name.
+        rendition: Arc<str>,
+        /// How far behind the source the worker was.
+        lag: MediaTime,
+    },
+    /// There is room again: this rung's units go on with an IDR.
+    Restored {
+        /// The rung's name.
+        rendition: Arc<str>,
+    },
     /// No more encoded units will come: too many restarts, or no encoder. Passthrough can go on.
     Failed {
         /// One sentence naming cause and cure.
@@ -115,6 +128,9 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub intake: Intake,
     pub rungs: Vec<Lane>,
+    pub load: Load,
+    /// What the worker is told before the next entry of the intake.
+    pub urgent: Option<ToWorker>,
     /// The worker decodes nothing but thumbnails, so a rung that is added needs another worker.
     pub is_idle: bool,
     pub audio_from: Option<MediaTime>,
@@ -130,13 +146,42 @@ pub(crate) struct Lane {
     /// It begins here; `None` from the start.
     pub from: Option<MediaTime>,
     pub gate: Gate,
+    /// It was shed.
+    pub rests: bool,
+    /// The newest picture of the encoder now at work.
+    pub newest: Option<MediaTime>,
 }
 
 impl Lane {
     fn new(rung: Rung, from: Option<MediaTime>) -> Self {
         let mut gate = Gate::new(rung.clone());
         gate.restart(from);
-        Self { name: rung.name.as_str().into(), gate, rung, from }
+        Self { name: rung.name.as_str().into(), gate, rung, from, rests: false, newest: None }
+    }
+}
+
+impl State {
+    /// Relieves a worker that is late of its largest rung at work, or gives one back; says so.
+    pub fn balance(&mut self, now: std::time::Instant) -> Option<Output> {
+        if self.finish || self.urgent.is_some() {
+            return None;
+        }
+        let slowest = self.rungs.iter().filter(|lane| !lane.rests).filter_map(|lane| lane.newest).min()?;
+        let lag = self.intake.newest_dts()? - slowest;
+        let resting = self.rungs.iter().filter(|lane| lane.rests).count();
+        let step = self.load.look(lag, self.rungs.len() - resting, resting, now)?;
+        let rests = step == Step::Shed;
+        let area = |lane: &Lane| u64::from(lane.rung.width) * u64::from(lane.rung.height);
+        let lanes = self.rungs.iter_mut().enumerate().filter(|(_, lane)| lane.rests != rests);
+        let (index, lane) =
+            if rests { lanes.max_by_key(|(_, lane)| area(lane))? } else { lanes.min_by_key(|(_, lane)| area(lane))? };
+        (lane.rests, lane.newest) = (rests, None);
+        lane.gate.restart(None);
+        // A stamp that is past: it begins with the next picture.
+        let from = (!rests).then_some(slowest);
+        self.urgent = Some(ToWorker::Rung { rung: u8::try_from(index).ok()?, from });
+        let rendition = Arc::clone(&lane.name);
+        Some(if rests { Output::Shed { rendition, lag } } else { Output::Restored { rendition } })
     }
 }
 
@@ -159,6 +204,8 @@ impl Transcoder {
         let state = State {
             intake: Intake::new(),
             rungs,
+            load: Load::default(),
+            urgent: None,
             is_idle: config.rungs.is_empty(),
             audio_from: None,
             finish: false,
@@ -320,8 +367,10 @@ fn next_setup(
         let begins = lane.from.filter(|_| lane.gate.next_slot().is_none());
         lane.from = begins.or(lane.from.max(*frontier).max(lane.gate.next_slot()));
         lane.gate.restart(lane.from);
+        lane.newest = None;
     }
-    let earliest = state.rungs.iter().filter_map(|lane| lane.from).min().or(audio_from);
+    state.urgent = None;
+    let earliest = state.rungs.iter().filter(|lane| !lane.rests).filter_map(|lane| lane.from).min().or(audio_from);
     let boundary = if poisoned { state.intake.skip() } else { state.intake.rewind(earliest) };
     state.is_idle = state.rungs.is_empty();
     state.audio_from = audio_from;

@@ -84,6 +84,7 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
         unit,
         boundary,
         rung().prop_map(ToWorker::AddRung),
+        (0u8..12, proptest::option::of(time())).prop_map(|(rung, from)| ToWorker::Rung { rung, from }),
         Just(ToWorker::Finish)
     ]
 }

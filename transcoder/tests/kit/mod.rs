@@ -173,6 +173,8 @@ pub fn audio_config(units: &[AccessUnit]) -> Option<Arc<AudioConfig>> {
 pub struct Played {
     pub renditions: BTreeMap<String, Vec<AccessUnit>>,
     pub thumbs: Vec<Bytes>,
+    /// Rungs the worker was relieved of, in order.
+    pub shed: Vec<String>,
     pub restarts: Vec<String>,
     pub failure: Option<String>,
     pub boundaries: Vec<MediaTime>,
@@ -245,6 +247,28 @@ impl Session {
         }
     }
 
+    /// Gives one unit and takes what is there, without waiting.
+    pub fn feed(&mut self, unit: &AccessUnit) {
+        if unit.sync {
+            self.cut(unit.pts);
+        }
+        self.newest = self.newest.max(unit.pts);
+        self.transcoder.unit(unit.clone());
+        while let Ok(output) = self.output.try_recv() {
+            self.take(output);
+        }
+    }
+
+    /// Every rung has given something.
+    pub fn has_begun(&self) -> bool {
+        self.played.renditions.len() > 1
+    }
+
+    /// Rungs the worker was relieved of so far.
+    pub fn shed(&self) -> &[String] {
+        &self.played.shed
+    }
+
     pub fn cut(&mut self, at: MediaTime) {
         self.transcoder.boundary(self.played.boundaries.len() as u64, at, false);
         self.played.boundaries.push(at);
@@ -276,6 +300,8 @@ impl Session {
             }
             Output::Thumb(jpeg) => self.played.thumbs.push(jpeg),
             Output::Restarted { reason, .. } => self.played.restarts.push(reason),
+            Output::Shed { rendition, .. } => self.played.shed.push(rendition.to_string()),
+            Output::Restored { .. } => {}
             Output::Failed { reason } => {
                 self.played.failure = Some(reason);
                 return false;

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use ingest::Ingest;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use origin::Web;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -77,20 +78,14 @@ impl Server {
         let background = TaskTracker::new();
         let view = Arc::new(View::new(Arc::clone(&context)));
         let router = self.router(&view, &addresses, start);
-        let limits = self.config.web_limits();
+        let web = Arc::new(Web::new(router, self.config.web_limits()));
         let ingest = Arc::new(Ingest::new(Doorman::new(Arc::clone(&context)), self.config.ingest_limits()));
         let Doors { http, https, rtmp, rtmps } = self.doors;
         if let Some(listener) = http {
-            background.spawn(origin::serve(listener, None, router.clone(), limits.clone(), stop_http.clone()));
+            background.spawn(Arc::clone(&web).serve(listener, None, stop_http.clone()));
         }
         if let Some(listener) = https {
-            background.spawn(origin::serve(
-                listener,
-                Some(self.certificates.https()),
-                router,
-                limits,
-                stop_http.clone(),
-            ));
+            background.spawn(web.serve(listener, Some(self.certificates.https()), stop_http.clone()));
         }
         if let Some(listener) = rtmp {
             background.spawn(Arc::clone(&ingest).serve(listener, None, stop.clone()));

@@ -1,5 +1,4 @@
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,8 +27,9 @@ impl Refusals {
         Self { metric, causes: Mutex::new(Vec::new()) }
     }
 
-    /// Counts one refusal, and says so in the log when it is time. `reason` is for the operator; no secrets.
-    pub fn turn_away(&self, cause: &'static str, peer: &SocketAddr, reason: &dyn Display, now: Instant) {
+    /// Counts one refusal, and says so in the log when it is time. `peer` is an address, `reason` for the operator; no
+    /// secrets in either.
+    pub fn turn_away(&self, cause: &'static str, peer: &dyn Display, reason: &dyn Display, now: Instant) {
         metrics::counter!(self.metric, "cause" => cause).increment(1);
         match self.due(cause, now) {
             Some(left_out) => tracing::info!(%peer, cause, %reason, left_out, "turned away"),

@@ -109,6 +109,8 @@ fn account(error: &(dyn Error + 'static), peer: SocketAddr, activity: &Activity)
         Some(error) if error.is_timeout() && activity.is_dripping() => {
             refuse("header_deadline", peer, &"its request head was not complete in time");
         }
+        // 431 was answered by the HTTP layer itself.
+        Some(error) if error.is_parse_too_large() => refuse("headers", peer, error),
         Some(error) if error.is_parse() => refuse("malformed", peer, error),
         _ => tracing::trace!(%peer, error, "connection ended"),
     }
@@ -136,7 +138,12 @@ where
         tokio::select! {
             outcome = connection.as_mut() => {
                 if let Err(error) = outcome {
-                    account(&*error, peer, &activity);
+                    // Once it is asked to close, what was wrong with it is counted already.
+                    if closing {
+                        tracing::trace!(%peer, error, "connection ended");
+                    } else {
+                        account(&*error, peer, &activity);
+                    }
                 }
                 return;
             }

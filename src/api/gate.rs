@@ -5,7 +5,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use gatehouse::Neighbourhood;
+use gatehouse::{Neighbourhood, Refusals};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +17,9 @@ const WRONG_PER_MINUTE: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses counted at once; beyond, strangers share what is left: none.
 const ADDRESSES_MAX: usize = 4_096;
+
+/// Requests to the API that were turned away, by cause.
+static REFUSED: Refusals = Refusals::new("weir_api_refused_total");
 
 pub struct Gate {
     token: ApiToken,
@@ -42,7 +45,7 @@ impl Gate {
             // Asking without a token is a question, not a guess.
             None => Err(ApiError::unauthorized()),
             Some(_) => {
-                metrics::counter!("weir_api_refused_total", "cause" => "token").increment(1);
+                REFUSED.turn_away("token", &from, &"it sent a wrong API token", now);
                 Err(self.refuse(from.into(), now))
             }
         }

@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod data_dir;
 mod demo;
+mod descriptors;
 mod first_start;
 mod live;
 mod logging;

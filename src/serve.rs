@@ -4,13 +4,14 @@ use crate::api::{self, Api};
 use crate::config::{Config, Listen};
 use crate::first_start::{self, Start};
 use crate::live::{Context, Doorman, Hub, Settings, TestCardPass, View};
-use crate::{data_dir, demo, machine, pages, tls};
+use crate::{data_dir, demo, descriptors, machine, pages, tls};
 use anyhow::{Context as _, bail};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use ingest::Ingest;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use origin::Web;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -77,20 +78,16 @@ impl Server {
         let background = TaskTracker::new();
         let view = Arc::new(View::new(Arc::clone(&context)));
         let router = self.router(&view, &addresses, start);
-        let limits = self.config.web_limits();
-        let ingest = Arc::new(Ingest::new(Doorman::new(Arc::clone(&context)), self.config.ingest_limits()));
+        let (mut ingest_limits, mut web_limits) = (self.config.ingest_limits(), self.config.web_limits());
+        descriptors::fit(&mut ingest_limits, &mut web_limits);
+        let web = Arc::new(Web::new(router, web_limits));
+        let ingest = Arc::new(Ingest::new(Doorman::new(Arc::clone(&context)), ingest_limits));
         let Doors { http, https, rtmp, rtmps } = self.doors;
         if let Some(listener) = http {
-            background.spawn(origin::serve(listener, None, router.clone(), limits.clone(), stop_http.clone()));
+            background.spawn(Arc::clone(&web).serve(listener, None, stop_http.clone()));
         }
         if let Some(listener) = https {
-            background.spawn(origin::serve(
-                listener,
-                Some(self.certificates.https()),
-                router,
-                limits,
-                stop_http.clone(),
-            ));
+            background.spawn(web.serve(listener, Some(self.certificates.https()), stop_http.clone()));
         }
         if let Some(listener) = rtmp {
             background.spawn(Arc::clone(&ingest).serve(listener, None, stop.clone()));

@@ -1,88 +1,125 @@
 use crate::Limits;
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use gatehouse::Neighbourhood;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
-/// Addresses remembered; beyond, those without open connections are forgotten.
-const ADDRESSES_MAX: usize = 8192;
+/// Neighbourhoods whose failed keys are remembered; beyond, all others count as over their budget.
+const FAILING_MAX: usize = 8192;
 const FAILURE_WINDOW: Duration = Duration::from_secs(60);
+/// A connection keeps its place for this long whoever comes: five round trips of a slow uplink, enough to show a key.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Who is at the door: unauthenticated connections and failed keys, by IPv4 address or IPv6 /64.
+///
+/// Places are few, and holding them all costs a stranger nothing. So a full neighbourhood does not shut out the next one
+/// of it: who was refused already (and only waits in the tarpit) gives way, else who has been there longest without
+/// showing a key, once its grace is over. A publisher beside a guesser thus gets in.
 #[derive(Debug)]
 pub(crate) struct Census {
-    per_address: u32,
-    per_loopback: u32,
-    total: u32,
+    per_address: usize,
+    per_loopback: usize,
+    total: usize,
     failures_max: u32,
-    /// Held for a few map operations, never across an await.
+    /// Held for one pass over the places, never across an await.
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    unauthenticated: u32,
-    addresses: HashMap<IpAddr, Address>,
+    /// In order of arrival.
+    places: BTreeMap<u64, Place>,
+    arrivals: u64,
+    failures: HashMap<Neighbourhood, Failures>,
 }
 
-#[derive(Debug, Default)]
-struct Address {
-    unauthenticated: u32,
-    failures: u32,
-    failing_since: Option<Instant>,
+#[derive(Debug)]
+struct Place {
+    from: Neighbourhood,
+    since: Instant,
+    is_refused: bool,
+    give_way: CancellationToken,
 }
 
-/// One unauthenticated connection; dropping it gives the place back.
+#[derive(Debug)]
+struct Failures {
+    since: Instant,
+    count: u32,
+}
+
+/// The place of one unauthenticated connection; dropping it gives the place back.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     census: Arc<Census>,
-    prefix: IpAddr,
+    number: u64,
+    give_way: CancellationToken,
 }
 
-/// Why a connection is turned away at accept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a connection is turned away at accept: every place is held by somebody in grace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Crowd {
+    #[error("its address holds as many connections without a key as it may")]
     Address,
+    #[error("the server holds as many connections without a key as it may")]
     Everyone,
+}
+
+impl Crowd {
+    /// A bounded label for counters.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Address => "address_cap",
+            Self::Everyone => "global_cap",
+        }
+    }
 }
 
 impl Census {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            per_address: limits.unauthenticated_per_address,
-            per_loopback: limits.unauthenticated_per_loopback,
-            total: limits.unauthenticated_total,
+            per_address: limits.unauthenticated_per_address as usize,
+            per_loopback: limits.unauthenticated_per_loopback as usize,
+            total: limits.unauthenticated_total as usize,
             failures_max: limits.failed_keys_per_minute,
             state: Mutex::default(),
         }
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> Result<Ticket, Crowd> {
-        let prefix = prefix(peer);
-        let limit = if prefix.is_loopback() { self.per_loopback } else { self.per_address };
+    /// A place for a connection that was just accepted, if need be that of another one, whose
+    /// [`Ticket::must_leave`] then ends.
+    pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<Ticket, Crowd> {
+        let from = Neighbourhood::from(peer);
+        let limit = if from.is_loopback() { self.per_loopback } else { self.per_address };
         let mut state = self.state();
-        if state.unauthenticated >= self.total {
-            return Err(Crowd::Everyone);
+        if state.places.values().filter(|place| place.from == from).count() >= limit {
+            state.make_room(now, |place| place.from == from).ok_or(Crowd::Address)?;
+        } else if state.places.len() >= self.total {
+            state.make_room(now, |_| true).ok_or(Crowd::Everyone)?;
         }
-        let address = state.address(prefix);
-        if address.unauthenticated >= limit {
-            return Err(Crowd::Address);
-        }
-        address.unauthenticated += 1;
-        state.unauthenticated += 1;
-        Ok(Ticket { census: Arc::clone(self), prefix })
+        let (number, give_way) = (state.arrivals, CancellationToken::new());
+        state.arrivals += 1;
+        state.places.insert(number, Place { from, since: now, is_refused: false, give_way: give_way.clone() });
+        Ok(Ticket { census: Arc::clone(self), number, give_way })
     }
 
-    /// Counts a failed key; true when the budget of the address is used up and the answer shall be late.
+    /// Counts a failed key; true when the budget of the neighbourhood is used up and the answer shall be late.
     pub(crate) fn failed_key(&self, peer: IpAddr, now: Instant) -> bool {
-        let mut state = self.state();
-        let address = state.address(prefix(peer));
-        if address.failing_since.is_none_or(|since| now.duration_since(since) >= FAILURE_WINDOW) {
-            address.failing_since = Some(now);
-            address.failures = 0;
+        let from = Neighbourhood::from(peer);
+        let failures = &mut self.state().failures;
+        if failures.len() >= FAILING_MAX && !failures.contains_key(&from) {
+            failures.retain(|_, f| now.saturating_duration_since(f.since) < FAILURE_WINDOW);
+            if failures.len() >= FAILING_MAX {
+                return true;
+            }
         }
-        address.failures = address.failures.saturating_add(1);
-        address.failures > self.failures_max
+        let own = failures.entry(from).or_insert(Failures { since: now, count: 0 });
+        if now.saturating_duration_since(own.since) >= FAILURE_WINDOW {
+            *own = Failures { since: now, count: 0 };
+        }
+        own.count = own.count.saturating_add(1);
+        own.count > self.failures_max
     }
 
     /// A panic can't leave a half-made change that matters more than a wrong count, so poison is ignored.
@@ -92,35 +129,34 @@ impl Census {
 }
 
 impl State {
-    fn address(&mut self, prefix: IpAddr) -> &mut Address {
-        if self.addresses.len() >= ADDRESSES_MAX && !self.addresses.contains_key(&prefix) {
-            self.addresses.retain(|_, a| a.unauthenticated > 0);
+    /// Takes a place from whoever of `those` has the least claim to it; `None` when all are in grace.
+    fn make_room(&mut self, now: Instant, those: impl Fn(&Place) -> bool) -> Option<()> {
+        let mut fit = self.places.iter().filter(|(_, place)| those(place));
+        let has_lingered = |place: &Place| now.saturating_duration_since(place.since) >= GRACE;
+        let refused = fit.clone().find(|(_, place)| place.is_refused);
+        let (&number, _) = refused.or_else(|| fit.find(|(_, place)| has_lingered(place)))?;
+        self.places.remove(&number)?.give_way.cancel();
+        Some(())
+    }
+}
+
+impl Ticket {
+    /// The connection was refused: from now on any other is worth more than it.
+    pub(crate) fn refused(&self) {
+        if let Some(place) = self.census.state().places.get_mut(&self.number) {
+            place.is_refused = true;
         }
-        self.addresses.entry(prefix).or_default()
+    }
+
+    /// Ends when another connection took the place.
+    pub(crate) async fn must_leave(&self) {
+        self.give_way.cancelled().await;
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.census.state();
-        state.unauthenticated -= 1;
-        if let Some(address) = state.addresses.get_mut(&self.prefix) {
-            address.unauthenticated -= 1;
-            if address.unauthenticated == 0 && address.failing_since.is_none() {
-                state.addresses.remove(&self.prefix);
-            }
-        }
-    }
-}
-
-/// What counts as one peer: an IPv4 address (mapped ones too), or a /64, which one household or one server holds.
-fn prefix(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => {
-            let s = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(s[0], s[1], s[2], s[3], 0, 0, 0, 0))
-        }
-        other => other,
+        self.census.state().places.remove(&self.number);
     }
 }
 
@@ -144,31 +180,70 @@ mod tests {
 
     #[test]
     fn one_address_holds_few_places() {
-        let census = census();
-        let held: Vec<_> = ["192.0.2.1", "::ffff:192.0.2.1"].map(|a| census.enter(ip(a)).expect("a place")).into();
-        assert_eq!(census.enter(ip("192.0.2.1")).expect_err("full"), Crowd::Address);
+        let (census, now) = (census(), Instant::now());
+        let held: Vec<_> = ["192.0.2.1", "::ffff:192.0.2.1"].map(|a| census.enter(ip(a), now).expect("a place")).into();
+        assert_eq!(census.enter(ip("192.0.2.1"), now).expect_err("full"), Crowd::Address);
         drop(held);
-        assert!(census.enter(ip("192.0.2.1")).is_ok());
-        assert!(census.state().addresses.is_empty(), "nothing is remembered of a peer that left in peace");
+        assert!(census.enter(ip("192.0.2.1"), now).is_ok());
+        assert!(census.state().places.is_empty() && census.state().failures.is_empty(), "nothing is remembered");
     }
 
     #[test]
     fn a_slash_64_is_one_address_and_loopback_has_its_own_limit() {
-        let census = census();
-        let _held = [census.enter(ip("2001:db8::1")), census.enter(ip("2001:db8::2"))];
-        assert_eq!(census.enter(ip("2001:db8::3")).expect_err("full"), Crowd::Address);
-        let _local = [census.enter(ip("127.0.0.1")), census.enter(ip("127.0.0.1")), census.enter(ip("127.0.0.1"))];
-        assert_eq!(census.enter(ip("192.0.2.9")).expect_err("full"), Crowd::Everyone);
+        let (census, now) = (census(), Instant::now());
+        let enter = |address| census.enter(ip(address), now);
+        let _held = [enter("2001:db8::1"), enter("2001:db8::2")];
+        assert_eq!(enter("2001:db8::3").expect_err("full"), Crowd::Address);
+        let _local = [enter("127.0.0.1"), enter("127.0.0.1"), enter("127.0.0.1")];
+        assert_eq!(enter("192.0.2.9").expect_err("full"), Crowd::Everyone);
+    }
+
+    #[test]
+    fn who_was_refused_gives_way_at_once_and_who_dawdles_after_its_grace() {
+        let (census, now) = (census(), Instant::now());
+        let enter = |after: Duration| census.enter(ip("192.0.2.1"), now + after);
+        let (first, second) = (enter(Duration::ZERO).expect("a place"), enter(Duration::ZERO).expect("a place"));
+        second.refused();
+        let third = enter(Duration::from_millis(1)).expect("the place of the refused one");
+        assert!(second.give_way.is_cancelled() && !first.give_way.is_cancelled());
+        drop(second);
+        assert_eq!(enter(GRACE - Duration::from_millis(1)).expect_err("all in grace"), Crowd::Address);
+        let fourth = enter(GRACE).expect("the place of the longest");
+        assert!(first.give_way.is_cancelled() && !third.give_way.is_cancelled());
+        assert_eq!(census.state().places.len(), 2);
+        drop((first, third, fourth));
+        assert!(census.state().places.is_empty());
+    }
+
+    #[test]
+    fn a_crowd_of_one_address_never_takes_the_place_of_another() {
+        let (census, now) = (census(), Instant::now());
+        let publisher = census.enter(ip("192.0.2.7"), now).expect("a place");
+        let later = now + GRACE * 5;
+        let mut crowd: Vec<_> = (0..50).filter_map(|n| census.enter(ip("192.0.2.1"), later + GRACE * n).ok()).collect();
+        assert!(!publisher.give_way.is_cancelled());
+        crowd.retain(|ticket| !ticket.give_way.is_cancelled());
+        assert_eq!(crowd.len(), 2);
     }
 
     #[test]
     fn failed_keys_use_up_a_budget_per_minute() {
-        let census = census();
-        let now = Instant::now();
+        let (census, now) = (census(), Instant::now());
         let late = |at: Duration| census.failed_key(ip("192.0.2.1"), now + at);
         assert!((0..10).all(|_| !late(Duration::ZERO)));
         assert!(late(Duration::from_secs(59)));
         assert!(!census.failed_key(ip("192.0.2.2"), now));
         assert!(!late(Duration::from_secs(61)));
+    }
+
+    #[test]
+    fn guessers_from_everywhere_cost_a_bounded_table() {
+        let (census, now) = (census(), Instant::now());
+        let guess = |n: u32, at| census.failed_key(IpAddr::V4(n.into()), at);
+        assert!((0..FAILING_MAX as u32).all(|n| !guess(n, now)));
+        assert!(guess(u32::MAX, now), "whoever does not fit waits");
+        assert_eq!(census.state().failures.len(), FAILING_MAX);
+        assert!(!guess(u32::MAX, now + FAILURE_WINDOW));
+        assert_eq!(census.state().failures.len(), 1);
     }
 }

@@ -1,11 +1,13 @@
-//! One connection's life: handshake, the roof's answer, media, goodbye. One task, one reused read buffer.
+//! One connection's life: the stranger's part, media, goodbye. One task, one reused read buffer.
 
 use crate::census::Ticket;
+use crate::door::REFUSED;
 use crate::intake::{Intake, MediaFault};
-use crate::{Admission, Doors, Ingest, PublishRequest, Refusal, Sink};
+use crate::stranger::{self, Deadlines};
+use crate::{Admission, Doors, Ingest, Refusal, Sink};
 use media::{Feed, FeedEnd, FeedReader};
 use metrics::{Gauge, counter, gauge};
-use rtmp::{Event, Publish, ServerSession};
+use rtmp::{Event, ServerSession};
 use rustls::ServerConfig;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,8 +19,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// A stranger's commands fit in less.
-const STRANGER_BUFFER: usize = 4 << 10;
 /// A keyframe in a few reads.
 const PUBLISHER_BUFFER: usize = 64 << 10;
 /// Our answers are small: a peer that does not take them for this long is not there.
@@ -27,6 +27,7 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 /// and destroy the text on its way.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 4 << 20;
+const LINGER_BUFFER: usize = 4 << 10;
 /// How often silence is looked for and counters are published.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -40,7 +41,7 @@ pub(crate) struct Visitor {
 
 /// How a connection ended.
 #[derive(Debug, thiserror::Error)]
-enum Ending {
+pub(crate) enum Ending {
     #[error("the publisher said goodbye")]
     Unpublished,
     #[error("the publisher closed the connection without a goodbye")]
@@ -61,11 +62,13 @@ enum Ending {
     Refused(Refusal),
     #[error("the server stops")]
     Stopping,
+    #[error("it showed no key, and another connection needed its place")]
+    MadeRoom,
 }
 
 impl Ending {
     /// A bounded label for counters.
-    fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Unpublished => "goodbye",
             Self::Hangup => "hangup",
@@ -75,8 +78,10 @@ impl Ending {
             Self::Late { .. } => "late",
             Self::Idle { .. } => "idle",
             Self::Dismissed(_) => "dismissed",
+            Self::Refused(refusal) if refusal.is_failed_key => "key",
             Self::Refused(_) => "refused",
             Self::Stopping => "stopping",
+            Self::MadeRoom => "made_room",
         }
     }
 
@@ -88,7 +93,9 @@ impl Ending {
             Self::Dismissed(refusal) | Self::Refused(refusal) => Some(refusal.clone()),
             Self::Media(fault) => Some(Refusal::new("NetStream.Publish.Rejected", fault.to_string())),
             Self::Protocol(error) => failed(format!("The server could not read the connection: {error}")),
-            Self::Late { .. } => failed(format!("Closed, because {self}; start the stream right after connecting.")),
+            Self::Late { .. } | Self::MadeRoom => {
+                failed(format!("Closed, because {self}; start the stream right after connecting."))
+            }
             Self::Idle { .. } => {
                 failed(format!("Closed, because {self}; check the encoder and the network, then start again."))
             }
@@ -112,18 +119,21 @@ pub(crate) async fn run<D: Doors>(
     visitor: Visitor,
 ) {
     let _open = Held::new(gauge!("weir_ingest_connections"));
+    let deadlines = Deadlines::new(&ingest.limits, visitor.accepted);
     match tls {
-        None => talk(&ingest, socket, visitor, false).await,
+        None => talk(&ingest, socket, visitor, deadlines, false).await,
         Some(config) => {
-            let deadline = visitor.accepted + ingest.limits.handshake_deadline;
-            match timeout_at(deadline, TlsAcceptor::from(config).accept(socket)).await {
-                Ok(Ok(stream)) => talk(&ingest, stream, visitor, true).await,
-                Ok(Err(error)) => {
-                    counter!("weir_ingest_refused_total", "cause" => "tls").increment(1);
-                    tracing::debug!(%error, "the TLS handshake failed");
-                }
-                Err(_) => counter!("weir_ingest_refused_total", "cause" => "late").increment(1),
-            }
+            let (peer, handshake) = (visitor.peer, TlsAcceptor::from(config).accept(socket));
+            let (cause, reason) = tokio::select! {
+                done = timeout_at(deadlines.handshake, handshake) => match done {
+                    Ok(Ok(stream)) => return talk(&ingest, stream, visitor, deadlines, true).await,
+                    Ok(Err(error)) => ("tls", error.to_string()),
+                    Err(_) => ("late", "the TLS handshake took too long".to_owned()),
+                },
+                () = visitor.ticket.must_leave() => (Ending::MadeRoom.label(), Ending::MadeRoom.to_string()),
+                () = visitor.stop.cancelled() => return,
+            };
+            REFUSED.turn_away(cause, &peer, &reason, std::time::Instant::now());
         }
     }
 }
@@ -145,13 +155,13 @@ impl Drop for Held {
 }
 
 /// A socket and the session that speaks on it.
-struct Line<S> {
-    stream: S,
-    session: ServerSession,
+pub(crate) struct Line<S> {
+    pub(crate) stream: S,
+    pub(crate) session: ServerSession,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
-    async fn flush(&mut self) -> Result<(), Ending> {
+    pub(crate) async fn flush(&mut self) -> Result<(), Ending> {
         let out = self.session.take_output();
         if out.is_empty() {
             return Ok(());
@@ -167,21 +177,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         }
     }
 
-    /// Says why, lets the peer read it, and closes.
-    async fn close(mut self, ending: &Ending) {
+    /// Says why; false when the peer is not there to hear it.
+    pub(crate) async fn say(&mut self, ending: &Ending) -> bool {
         if let Some(refusal) = ending.farewell() {
             self.session.refuse(refusal.code, &refusal.text);
         }
-        if self.flush().await.is_err() {
-            return;
-        }
+        self.flush().await.is_ok()
+    }
+
+    /// Lets the peer read what was said, for a second at most; then the socket is to be dropped.
+    pub(crate) async fn linger(&mut self, ending: &Ending) {
         // After its own goodbye the peer closes first: GStreamer's rtmp2sink takes our end as an error.
         let is_polite = matches!(ending, Ending::Unpublished);
         if !is_polite && self.stream.shutdown().await.is_err() {
             return;
         }
         let mut discarded = 0;
-        let mut buffer = [0; STRANGER_BUFFER];
+        let mut buffer = [0; LINGER_BUFFER];
         let drain = async {
             while let Ok(n @ 1..) = self.stream.read(&mut buffer).await {
                 discarded += n;
@@ -199,91 +211,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     }
 }
 
-async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(ingest: &Ingest<D>, stream: S, visitor: Visitor, tls: bool) {
+async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
+    ingest: &Ingest<D>,
+    stream: S,
+    visitor: Visitor,
+    deadlines: Deadlines,
+    tls: bool,
+) {
     let mut line = Line { stream, session: ServerSession::new() };
-    let Visitor { peer, ticket, stop, accepted } = visitor;
+    let Visitor { peer, ticket, stop, .. } = visitor;
     let admission = tokio::select! {
-        answer = admission(ingest, &mut line, peer, accepted, tls) => answer,
+        answer = stranger::admission(ingest, &mut line, peer, &deadlines, tls) => answer,
+        () = ticket.must_leave() => Err(Ending::MadeRoom),
         () = stop.cancelled() => Err(Ending::Stopping),
     };
-    let ending = match admission {
+    match admission {
         Ok(admission) => {
             drop(ticket);
-            publish(ingest, &mut line, admission, &stop).await
-        }
-        Err(ending) => {
-            counter!("weir_ingest_refused_total", "cause" => ending.label()).increment(1);
-            match &ending {
-                Ending::Refused(refusal) => tracing::info!(code = refusal.code, reason = %ending, "publisher refused"),
-                _ => tracing::debug!(reason = %ending, "connection ended before publishing"),
+            let ending = publish(ingest, &mut line, admission, &stop).await;
+            if line.say(&ending).await {
+                line.linger(&ending).await;
             }
-            ending
         }
-    };
-    line.close(&ending).await;
-}
-
-/// Everything up to the roof's yes, under absolute deadlines from accept.
-async fn admission<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
-    ingest: &Ingest<D>,
-    line: &mut Line<S>,
-    peer: SocketAddr,
-    accepted: Instant,
-    tls: bool,
-) -> Result<Admission, Ending> {
-    let limits = &ingest.limits;
-    let publish = publish_request(ingest, line, accepted).await?;
-    let request = PublishRequest {
-        app: publish.app,
-        name: publish.name,
-        query: publish.query,
-        peer,
-        tls,
-        encoder: publish.encoder,
-    };
-    let answer = timeout_at(accepted + limits.publish_deadline, ingest.doors.admit(request)).await;
-    let refusal = match answer {
-        Ok(Ok(admission)) => {
-            line.session.accept_publish()?;
-            line.flush().await?;
-            return Ok(admission);
-        }
-        Ok(Err(refusal)) => refusal,
-        Err(_) => Refusal::new(
-            "NetStream.Publish.Failed",
-            "The server could not check the stream key in time; start the stream again.",
-        ),
-    };
-    if refusal.is_failed_key && ingest.census.failed_key(peer.ip(), std::time::Instant::now()) {
-        counter!("weir_ingest_tarpit_total").increment(1);
-        tokio::time::sleep(limits.tarpit).await;
-    }
-    Err(Ending::Refused(refusal))
-}
-
-async fn publish_request<D, S: AsyncRead + AsyncWrite + Unpin>(
-    ingest: &Ingest<D>,
-    line: &mut Line<S>,
-    accepted: Instant,
-) -> Result<Publish, Ending> {
-    let limits = &ingest.limits;
-    let mut buffer = [0; STRANGER_BUFFER];
-    loop {
-        let (what, limit) = match line.session.is_handshaken() {
-            false => ("the handshake", limits.handshake_deadline),
-            true => ("publishing", limits.publish_deadline),
-        };
-        let late = Ending::Late { what, seconds: limit.as_secs() };
-        let read = timeout_at(accepted + limit, line.stream.read(&mut buffer)).await.map_err(|_| late)??;
-        if read == 0 {
-            return Err(Ending::Hangup);
-        }
-        let input = line.session.input(&buffer[..read]);
-        line.flush().await?;
-        input?;
-        if let Some(Event::PublishRequested(publish)) = line.session.next_event() {
-            return Ok(publish);
-        }
+        Err(ending) => stranger::see_out(ingest, line, &ending, peer, &deadlines, ticket).await,
     }
 }
 

@@ -1,6 +1,7 @@
-use crate::census::{Census, Crowd};
+use crate::census::Census;
 use crate::connection::{self, Visitor};
 use crate::{Doors, Limits};
+use gatehouse::{Acceptor, Refusals};
 use metrics::counter;
 use rustls::ServerConfig;
 use std::net::SocketAddr;
@@ -12,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// A pause after a failed accept, so that a full file table does not spin a core.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that ended before they published, by cause.
+pub(crate) static REFUSED: Refusals = Refusals::new("weir_ingest_refused_total");
 /// A peer that acknowledges nothing for this long is gone (RELIABILITY A3).
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -41,26 +42,20 @@ impl<D: Doors> Ingest<D> {
         stop: CancellationToken,
     ) {
         let mut visitors = JoinSet::new();
+        let mut acceptor = Acceptor::new(listener, &REFUSED);
         let protocol = if tls.is_some() { "rtmps" } else { "rtmp" };
         loop {
             // accept and join_next are cancel safe.
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(done) = visitors.join_next() => report(done),
-                accepted = listener.accept() => match accepted {
-                    Ok((socket, peer)) => {
-                        counter!("weir_ingest_connections_total", "protocol" => protocol).increment(1);
-                        self.welcome(&mut visitors, socket, peer, tls.as_ref(), &stop);
-                    }
-                    Err(error) => {
-                        counter!("weir_ingest_accept_errors_total").increment(1);
-                        tracing::warn!(protocol, %error, "a connection could not be accepted");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
+                (socket, peer) = acceptor.accept() => {
+                    counter!("weir_ingest_connections_total", "protocol" => protocol).increment(1);
+                    self.welcome(&mut visitors, socket, peer, tls.as_ref(), &stop);
                 }
             }
         }
-        drop(listener);
+        drop(acceptor);
         let farewell = async {
             while let Some(done) = visitors.join_next().await {
                 report(done);
@@ -80,14 +75,10 @@ impl<D: Doors> Ingest<D> {
         tls: Option<&watch::Receiver<Arc<ServerConfig>>>,
         stop: &CancellationToken,
     ) {
-        let ticket = match self.census.enter(peer.ip()) {
+        let accepted = tokio::time::Instant::now();
+        let ticket = match self.census.enter(peer.ip(), accepted.into_std()) {
             Ok(ticket) => ticket,
-            Err(crowd) => {
-                let cause = if crowd == Crowd::Address { "address_cap" } else { "global_cap" };
-                counter!("weir_ingest_refused_total", "cause" => cause).increment(1);
-                tracing::debug!(%peer, cause, "connection turned away");
-                return;
-            }
+            Err(crowd) => return REFUSED.turn_away(crowd.label(), &peer, &crowd, accepted.into_std()),
         };
         let options = socket2::SockRef::from(&socket);
         if let Err(error) = socket.set_nodelay(true).and_then(|()| options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT)))
@@ -95,7 +86,7 @@ impl<D: Doors> Ingest<D> {
             tracing::debug!(%peer, %error, "socket options refused");
         }
         let tls = tls.map(|config| Arc::clone(&config.borrow()));
-        let visitor = Visitor { peer, ticket, stop: stop.clone(), accepted: tokio::time::Instant::now() };
+        let visitor = Visitor { peer, ticket, stop: stop.clone(), accepted };
         let span = tracing::info_span!("publisher", %peer, tls = tls.is_some(), stream = tracing::field::Empty);
         visitors.spawn(connection::run(Arc::clone(self), socket, tls, visitor).instrument(span));
     }

@@ -36,6 +36,7 @@ mod intake;
 mod limits;
 mod normaliser;
 mod opus;
+mod stranger;
 mod tally;
 
 pub use door::Ingest;

@@ -5,15 +5,17 @@ use std::time::Duration;
 pub struct Limits {
     /// From accept to the end of the RTMP handshake, TLS included; absolute, so sending slowly does not extend it.
     pub handshake_deadline: Duration,
-    /// From accept to an admitted publish; absolute.
+    /// From accept to an admitted publish; absolute. Who is not admitted is gone by then: the last second (a tenth, when
+    /// that is less) is kept for telling why.
     pub publish_deadline: Duration,
     /// A publisher that sends no media for this long is closed.
     pub idle: Duration,
-    /// Unauthenticated connections of one IPv4 address or one IPv6 /64 at a time; more are closed at accept.
+    /// Unauthenticated connections of one IPv4 address or one IPv6 /64 at a time. One more takes the place of one that was
+    /// refused already, or of the longest one when that is there for a second; else it is closed at accept.
     pub unauthenticated_per_address: u32,
     /// The same for loopback addresses, where a proxy or the built-in test card may stand.
     pub unauthenticated_per_loopback: u32,
-    /// Unauthenticated connections altogether.
+    /// Unauthenticated connections altogether; one more as above.
     pub unauthenticated_total: u32,
     /// Failed keys of one address in a minute before each further failure is answered late.
     pub failed_keys_per_minute: u32,

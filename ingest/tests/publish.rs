@@ -1,81 +1,16 @@
 //! Real publishers at real sockets: ffmpeg where another program's eyes count, our own client where an exact act does.
 
-use ingest::{Admission, Doors, Ingest, Limits, PublishRequest, Refusal};
-use media::{AudioCodec, AudioConfig, FeedEnd, FeedItem, FeedReader, MediaTime, Track};
-use rtmp::client::{Publisher, Target};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+mod kit;
+
+use ingest::{Limits, Refusal};
+use kit::{House, Pusher, certificate, patiently};
+use media::{AudioCodec, AudioConfig, FeedEnd, FeedItem, MediaTime, Track};
+use rustls::pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use std::time::Duration;
 use tokio::process::Command;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-/// Longer than anything here takes on a loaded machine; only a hang meets it.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Admits the name `KEY`, and hands the test what it gets.
-struct Roof {
-    readers: mpsc::Sender<FeedReader>,
-    dismissals: mpsc::Sender<(PublishRequest, oneshot::Sender<Refusal>)>,
-}
-
-impl Doors for Roof {
-    async fn admit(&self, request: PublishRequest) -> Result<Admission, Refusal> {
-        if request.name != "KEY" {
-            return Err(Refusal::bad_key());
-        }
-        let (dismiss, dismissal) = oneshot::channel();
-        self.dismissals.send((request, dismiss)).await.expect("the test listens");
-        let readers = self.readers.clone();
-        Ok(Admission {
-            stream: "demo".into(),
-            dismissal,
-            sink: Box::new(move |reader| readers.try_send(reader).expect("the test listens")),
-        })
-    }
-}
-
-struct House {
-    address: SocketAddr,
-    readers: mpsc::Receiver<FeedReader>,
-    dismissals: mpsc::Receiver<(PublishRequest, oneshot::Sender<Refusal>)>,
-    stop: CancellationToken,
-    served: JoinHandle<()>,
-}
-
-impl House {
-    async fn open(limits: Limits, tls: Option<watch::Receiver<Arc<rustls::ServerConfig>>>) -> Self {
-        let (readers, given_readers) = mpsc::channel(4);
-        let (dismissals, given_dismissals) = mpsc::channel(4);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("its address");
-        let stop = CancellationToken::new();
-        let ingest = Arc::new(Ingest::new(Roof { readers, dismissals }, limits));
-        let served = tokio::spawn(ingest.serve(listener, tls, stop.clone()));
-        Self { address, readers: given_readers, dismissals: given_dismissals, stop, served }
-    }
-
-    /// The items of the next publisher up to its end.
-    async fn items(&mut self) -> (Vec<FeedItem>, FeedEnd) {
-        let mut reader = patiently(self.readers.recv()).await.expect("a publisher with media");
-        let mut items = Vec::new();
-        loop {
-            match patiently(reader.next()).await {
-                Ok(item) => items.push(item),
-                Err(end) => return (items, end),
-            }
-        }
-    }
-}
-
-async fn patiently<F: Future>(what: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, what).await.expect("it takes no minute")
-}
+use tokio::sync::watch;
 
 /// Runs ffmpeg on a made-up picture and tone; gives its success and its words.
 async fn ffmpeg(seconds: u32, codec: &[&str], url: &str) -> (bool, String) {
@@ -183,19 +118,6 @@ async fn rtmps_works_and_a_new_certificate_is_used_at_once() {
     assert_ne!(before, presented(house.address).await);
 }
 
-fn certificate(name: &str) -> Arc<rustls::ServerConfig> {
-    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("its key");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .expect("a usable pair");
-    Arc::new(config)
-}
-
 /// The certificate a server shows, by openssl's eyes.
 async fn presented(address: SocketAddr) -> CertificateDer<'static> {
     let output = Command::new("openssl")
@@ -237,61 +159,6 @@ async fn a_codec_we_do_not_take_is_refused_by_name() {
     assert!(end.contains("NetStream.Publish.Rejected") && end.contains("channel layout 0"), "{end}");
 }
 
-/// A connected publisher of our own.
-struct Pusher {
-    socket: TcpStream,
-    publisher: Publisher,
-}
-
-impl Pusher {
-    async fn connect(address: SocketAddr, name: &str) -> Self {
-        let target = Target { app: "live".into(), tc_url: format!("rtmp://{address}/live"), name: name.into() };
-        let socket = TcpStream::connect(address).await.expect("a listener");
-        Self { socket, publisher: Publisher::new(target).expect("a publisher") }
-    }
-
-    /// Sends and reads until `done`, or gives why it can't go on.
-    async fn until(&mut self, done: impl Fn(&Publisher) -> bool) -> Result<(), String> {
-        let mut buffer = [0; 4096];
-        while !done(&self.publisher) {
-            let out = self.publisher.take_output();
-            self.socket.write_all(&out).await.map_err(|e| e.to_string())?;
-            match patiently(self.socket.read(&mut buffer)).await {
-                Ok(0) => return Err("closed".into()),
-                Ok(n) => self.publisher.input(&buffer[..n]).map_err(|e| e.to_string())?,
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        Ok(())
-    }
-
-    async fn publishing(address: SocketAddr) -> Self {
-        let mut pusher = Self::connect(address, "KEY").await;
-        pusher.until(Publisher::is_publishing).await.expect("admitted");
-        pusher
-    }
-
-    /// One audio frame, enough for a feed.
-    async fn sound(&mut self) {
-        let record = bytes::Bytes::from_static(&[0x11, 0x90]);
-        let config = Arc::new(AudioConfig {
-            codec: AudioCodec::Aac,
-            record,
-            sample_rate: 48_000,
-            channels: 2,
-            object_type: 2,
-            frame_samples: 1024,
-        });
-        let at = MediaTime::ZERO;
-        self.publisher.send_audio_config(&config, at).expect("publishing");
-        let data = bytes::Bytes::from_static(&[1; 64]);
-        let unit = media::AccessUnit { config: media::Config::Audio(config), dts: at, pts: at, sync: true, data };
-        self.publisher.send_unit(&unit).expect("publishing");
-        let out = self.publisher.take_output();
-        self.socket.write_all(&out).await.expect("an open socket");
-    }
-}
-
 #[tokio::test]
 async fn a_dismissed_publisher_hears_why() {
     let mut house = House::open(Limits::default(), None).await;
@@ -322,94 +189,6 @@ async fn silence_ends_a_publisher_with_words() {
     let mut pusher = Pusher::publishing(house.address).await;
     let end = pusher.until(|_| false).await.expect_err("closed");
     assert!(end.contains("no audio or video came"), "{end}");
-}
-
-#[tokio::test]
-async fn strangers_are_gone_at_their_deadlines_however_slowly_they_send() {
-    let limits = Limits {
-        handshake_deadline: Duration::from_millis(300),
-        publish_deadline: Duration::from_millis(600),
-        ..Limits::default()
-    };
-    let house = House::open(limits, None).await;
-    let began = Instant::now();
-    let (mut mute, mut slow) = (connected(house.address).await, connected(house.address).await);
-    let (mute, slow) = tokio::join!(until_closed(&mut mute, None), until_closed(&mut slow, Some(3)));
-    assert!(mute.max(slow) < PATIENCE);
-    assert!(began.elapsed() >= Duration::from_millis(300));
-    let mut idle = Pusher::connect(house.address, "KEY").await;
-    let hello = idle.publisher.take_output();
-    idle.socket.write_all(&hello).await.expect("C0 and C1");
-    let mut answer = vec![0; 3073];
-    idle.socket.read_exact(&mut answer).await.expect("S0, S1 and S2");
-    idle.publisher.input(&answer).expect("a handshake");
-    let out = idle.publisher.take_output();
-    idle.socket.write_all(&out[..1536]).await.expect("C2 and no command");
-    until_closed(&mut idle.socket, None).await;
-}
-
-async fn connected(address: SocketAddr) -> TcpStream {
-    TcpStream::connect(address).await.expect("a listener")
-}
-
-/// Time until the server closes, sending `byte` now and then meanwhile.
-async fn until_closed(socket: &mut TcpStream, byte: Option<u8>) -> Duration {
-    let began = Instant::now();
-    let mut buffer = [0; 4096];
-    let mut every = tokio::time::interval(Duration::from_millis(20));
-    loop {
-        tokio::select! {
-            read = socket.read(&mut buffer) => if !matches!(read, Ok(1..)) { return began.elapsed() },
-            _ = every.tick() => {
-                if let Some(byte) = byte {
-                    let _closed_meanwhile = socket.write_all(&[byte]).await;
-                }
-            }
-        }
-        assert!(began.elapsed() < PATIENCE, "never closed");
-    }
-}
-
-#[tokio::test]
-async fn an_address_holds_few_unauthenticated_connections() {
-    let mut house = House::open(Limits { unauthenticated_per_loopback: 2, ..Limits::default() }, None).await;
-    let _publisher = Pusher::publishing(house.address).await;
-    let _request = house.dismissals.recv().await;
-    let _held = [connected(house.address).await, connected(house.address).await];
-    until_closed(&mut connected(house.address).await, None).await;
-}
-
-#[tokio::test]
-async fn garbage_is_closed_at_once_and_nobody_else_notices() {
-    let mut house = House::open(Limits::default(), None).await;
-    let mut pusher = Pusher::publishing(house.address).await;
-    let mut stranger = connected(house.address).await;
-    stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("an open socket");
-    assert!(until_closed(&mut stranger, None).await < Limits::default().handshake_deadline);
-    pusher.sound().await;
-    assert!(patiently(house.readers.recv()).await.is_some());
-}
-
-#[tokio::test]
-async fn wrong_keys_beyond_the_budget_are_answered_late_but_a_good_one_is_not() {
-    let limits = Limits { failed_keys_per_minute: 1, tarpit: Duration::from_millis(400), ..Limits::default() };
-    let house = House::open(limits, None).await;
-    let wrong = async || {
-        let began = Instant::now();
-        let end =
-            Pusher::connect(house.address, "WRONG").await.until(Publisher::is_publishing).await.expect_err("refused");
-        assert!(end.contains("NetStream.Publish.BadName"), "{end}");
-        began.elapsed()
-    };
-    wrong().await;
-    assert!(wrong().await >= Duration::from_millis(400));
-    let admitted = async { Pusher::publishing(house.address).await };
-    let late = async { wrong().await };
-    tokio::select! {
-        biased;
-        _ = late => panic!("a wrong key was answered before a good one"),
-        _ = admitted => {}
-    }
 }
 
 #[tokio::test]

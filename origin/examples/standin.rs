@@ -4,7 +4,8 @@
 //! (127.0.0.1:8080) with pictures of BYTES bytes (20,000: parts of about 200 KB), 30 a second, until it is interrupted.
 //! The pictures mean nothing, so players cannot show them; load generators and protocol checks do not mind.
 
-use origin::Limits;
+use origin::{Limits, Web};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("http://{}/live/demo/index.m3u8", listener.local_addr()?);
     let router = origin::router(show.catalog());
     let stop = CancellationToken::new();
-    let server = tokio::spawn(origin::serve(listener, None, router, Limits::default(), stop.clone()));
+    let server = tokio::spawn(Arc::new(Web::new(router, Limits::default())).serve(listener, None, stop.clone()));
 
     let mut clock = interval(show::Show::pace());
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);

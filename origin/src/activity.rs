@@ -1,5 +1,6 @@
 //! How busy one connection is, so that its owner can tell idle from stalled from waiting for good reason.
 
+use crate::gate::Share;
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 use std::pin::Pin;
@@ -20,6 +21,8 @@ pub(crate) struct Activity {
     held_back: AtomicU32,
     /// The socket takes no more bytes for now. The socket's own deadline watches over that.
     blocked: AtomicBool,
+    /// Bytes came since the connection was ready for requests.
+    heard: AtomicBool,
     /// Requests so far.
     served: AtomicU64,
     /// When anything happened last, in milliseconds since `opened`.
@@ -44,6 +47,7 @@ impl Activity {
             in_flight: AtomicU32::new(0),
             held_back: AtomicU32::new(0),
             blocked: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
             served: AtomicU64::new(0),
             last_ms: AtomicU64::new(0),
         })
@@ -84,6 +88,21 @@ impl Activity {
         self.touch();
     }
 
+    /// Bytes came.
+    pub(crate) fn hear(&self) {
+        self.heard.store(true, Relaxed);
+    }
+
+    /// What was heard so far was the TLS handshake.
+    pub(crate) fn forget_heard(&self) {
+        self.heard.store(false, Relaxed);
+    }
+
+    /// Something was sent that never became a request.
+    pub(crate) fn is_dripping(&self) -> bool {
+        self.heard.load(Relaxed) && self.served.load(Relaxed) == 0
+    }
+
     fn touch(&self) {
         let now = self.opened.elapsed().as_millis();
         self.last_ms.store(u64::try_from(now).unwrap_or(u64::MAX), Relaxed);
@@ -119,23 +138,23 @@ impl Drop for InFlight {
 }
 
 /// A response body that reports to the [`Activity`] of its connection.
-#[derive(Debug)]
 pub(crate) struct Reported {
     body: Body,
     /// HTTP/2 only: the end is told only when asked, and HTTP/2 asks only when its flow control has taken everything
     /// before. Else a peer with a closed window would look like one that has got it all.
     late_end: bool,
     request: InFlight,
+    _share: Option<Share>,
 }
 
 impl Reported {
-    pub(crate) fn new(body: Body, http2: bool, mut request: InFlight) -> Reported {
+    pub(crate) fn new(body: Body, http2: bool, mut request: InFlight, share: Option<Share>) -> Reported {
         let late_end = http2 && !body.is_end_stream();
         if late_end {
             // HTTP/2 does not ask for the first bytes either before the peer's window takes some.
             request.handed_out();
         }
-        Reported { body, late_end, request }
+        Reported { body, late_end, request, _share: share }
     }
 }
 
@@ -208,7 +227,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bytes_that_nobody_takes_are_a_stall() {
         let activity = Activity::new();
-        let mut body = Reported::new(Body::from("some bytes"), true, activity.begin());
+        let mut body = Reported::new(Body::from("some bytes"), true, activity.begin(), None);
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(Pin::new(&mut body).poll_frame(&mut cx).is_ready());
         assert!(!body.is_end_stream());

@@ -2,7 +2,7 @@
 
 use crate::activity::{Activity, Verdict};
 use crate::front::Front;
-use crate::gate::Pass;
+use crate::gate::{Gate, Pass, REFUSED};
 use crate::limits::Limits;
 use crate::paced::Paced;
 use axum::Router;
@@ -11,6 +11,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use rustls::ServerConfig;
 use socket2::SockRef;
+use std::error::Error;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -57,11 +59,12 @@ pub(crate) fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
     builder
 }
 
-/// Everything a connection needs of its listener.
+/// Everything a connection needs of its server and listener.
 pub(crate) struct Surroundings {
     pub(crate) protocol: Builder<TokioExecutor>,
     pub(crate) router: Router,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) gate: Arc<Gate>,
     /// Ask connections to finish what they are doing.
     pub(crate) stop: CancellationToken,
 }
@@ -80,22 +83,37 @@ pub(crate) async fn run(
     // Linux doubles the value to make room for its own bookkeeping.
     let _ = SockRef::from(&stream).set_send_buffer_size(limits.send_buffer_bytes / 2);
     let activity = Activity::new();
-    let paced = Paced::new(stream, limits.progress_deadline, Arc::clone(&activity));
+    let paced = Paced::new(stream, peer, limits.progress_deadline, Arc::clone(&activity));
     match tls {
         None => speak(paced, peer, false, activity, &around).await,
         Some(config) => match timeout(limits.handshake_deadline, TlsAcceptor::from(config).accept(paced)).await {
             // Boxed so that plain connections do not carry the size of a TLS session in their task.
-            Ok(Ok(stream)) => Box::pin(speak(stream, peer, true, activity, &around)).await,
-            outcome => {
-                let cause = if outcome.is_ok() { "tls_handshake" } else { "tls_deadline" };
-                metrics::counter!("weir_http_refused_total", "cause" => cause).increment(1);
-                if let Ok(Err(error)) = outcome {
-                    tracing::debug!(%peer, %error, "TLS handshake ended");
-                }
+            Ok(Ok(stream)) => {
+                activity.forget_heard();
+                Box::pin(speak(stream, peer, true, activity, &around)).await;
             }
+            Ok(Err(error)) => refuse("tls_handshake", peer, &error),
+            Err(_) => refuse("tls_deadline", peer, &"the TLS handshake took too long"),
         },
     }
     drop(pass);
+}
+
+fn refuse(cause: &'static str, peer: SocketAddr, reason: &dyn Display) {
+    REFUSED.turn_away(cause, &peer, reason, Instant::now().into_std());
+}
+
+/// The end of a connection that the HTTP layer found wrong or too slow; peers that just leave are not worth a word.
+fn account(error: &(dyn Error + 'static), peer: SocketAddr, activity: &Activity) {
+    match error.downcast_ref::<hyper::Error>() {
+        Some(error) if error.is_timeout() && activity.is_dripping() => {
+            refuse("header_deadline", peer, &"its request head was not complete in time");
+        }
+        // 431 was answered by the HTTP layer itself.
+        Some(error) if error.is_parse_too_large() => refuse("headers", peer, error),
+        Some(error) if error.is_parse() => refuse("malformed", peer, error),
+        _ => tracing::trace!(%peer, error, "connection ended"),
+    }
 }
 
 async fn speak<S>(stream: S, peer: SocketAddr, tls: bool, activity: Arc<Activity>, around: &Surroundings)
@@ -107,6 +125,7 @@ where
         router: around.router.clone(),
         activity: Arc::clone(&activity),
         limits: Arc::clone(limits),
+        gate: Arc::clone(&around.gate),
         socket: peer,
         tls,
     };
@@ -119,7 +138,12 @@ where
         tokio::select! {
             outcome = connection.as_mut() => {
                 if let Err(error) = outcome {
-                    tracing::trace!(%peer, %error, "connection ended");
+                    // Once it is asked to close, what was wrong with it is counted already.
+                    if closing {
+                        tracing::trace!(%peer, error, "connection ended");
+                    } else {
+                        account(&*error, peer, &activity);
+                    }
                 }
                 return;
             }
@@ -130,12 +154,15 @@ where
                 match activity.verdict(limits.header_deadline, limits.idle_max, limits.progress_deadline) {
                     Verdict::Fine(time) => alarm.as_mut().reset(Instant::now() + time),
                     Verdict::Idle => {
+                        if activity.is_dripping() {
+                            refuse("header_deadline", peer, &"its request head was not complete in time");
+                        }
                         closing = true;
                         connection.as_mut().graceful_shutdown();
                         alarm.as_mut().reset(Instant::now() + limits.drain_deadline);
                     }
                     Verdict::Stalled => {
-                        metrics::counter!("weir_http_refused_total", "cause" => "stalled").increment(1);
+                        refuse("stalled", peer, &"it took none of its bytes");
                         return;
                     }
                 }

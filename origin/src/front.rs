@@ -1,12 +1,13 @@
 //! What every request passes before the router: the checks that hold for all of them.
 
 use crate::activity::{Activity, Reported};
+use crate::gate::{Gate, REFUSED, Share};
 use crate::limits::Limits;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use futures_util::FutureExt;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
@@ -16,7 +17,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tower::Service;
 
 /// Who sent a request. Every handler finds it in the request's extensions, beside axum's `ConnectInfo<SocketAddr>`.
@@ -37,6 +38,7 @@ pub(crate) struct Front {
     pub(crate) router: Router,
     pub(crate) activity: Arc<Activity>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) socket: SocketAddr,
     pub(crate) tls: bool,
 }
@@ -46,22 +48,28 @@ impl Front {
     pub(crate) async fn answer(mut self, request: Request<Incoming>) -> Result<Response<Reported>, Infallible> {
         let in_flight = self.activity.begin();
         let http2 = request.version() == Version::HTTP_2;
-        let response = match self.checked(request) {
-            Err(refusal) => refusal.response(),
-            Ok(request) => match AssertUnwindSafe(self.router.call(request)).catch_unwind().await {
-                Ok(Ok(response)) => response,
-                Err(_) => Refused::PANIC.response(),
+        let client = client(self.socket.ip(), request.headers(), &self.limits);
+        let (mut response, share) = match self.checked(request, client) {
+            Err(refusal) => (refusal.response(client), None),
+            Ok((request, share)) => match AssertUnwindSafe(self.router.call(request)).catch_unwind().await {
+                Ok(Ok(response)) => (response, share),
+                Err(_) => (Refused::PANIC.response(client), share),
             },
         };
-        Ok(response.map(|body| Reported::new(body, http2, in_flight)))
+        if response.status().is_server_error() {
+            // A cache that kept an error would show it to everyone for longer than it lasts.
+            response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        }
+        Ok(response.map(|body| Reported::new(body, http2, in_flight, share)))
     }
 
-    fn checked(&self, request: Request<Incoming>) -> Result<Request<Body>, Refused> {
+    /// The request as handlers get it, with the viewer's share when it came through a proxy.
+    fn checked(&self, request: Request<Incoming>, client: IpAddr) -> Result<(Request<Body>, Option<Share>), Refused> {
         let headers = request.headers();
         if headers.len() > self.limits.headers_max {
             return Err(Refused::HEADERS);
         }
-        if request.version() == Version::HTTP_11 && !one_host(headers) {
+        if !is_host_sound(request.version(), request.uri(), headers) {
             return Err(Refused::HOST);
         }
         if request.method() == Method::CONNECT {
@@ -70,7 +78,9 @@ impl Front {
         if request.body().size_hint().lower() > self.limits.body_bytes_max {
             return Err(Refused::BODY);
         }
-        let client = client(self.socket.ip(), headers, &self.limits);
+        let behind_proxy = client != self.socket.ip().to_canonical();
+        let share = behind_proxy.then(|| self.gate.request(client, &self.limits)).transpose();
+        let share = share.map_err(|_| Refused::SHARE)?.flatten();
         let peer = Peer { socket: self.socket, client, tls: self.tls };
         let mut request = request.map(|body| match body.is_end_stream() {
             true => Body::empty(),
@@ -82,15 +92,31 @@ impl Front {
         });
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(ConnectInfo(self.socket));
-        Ok(request)
+        Ok((request, share))
     }
 }
 
-/// HTTP/1.1 asks for exactly one Host (RFC 9112 section 3.2); with two, a proxy in front and we could disagree.
-fn one_host(headers: &HeaderMap) -> bool {
+/// HTTP/1.1 asks for exactly one Host (RFC 9112 section 3.2), HTTP/2 for an authority or a Host that do not differ (RFC 9113
+/// section 8.3.1), HTTP/1.0 for one at most. With two, a proxy in front and we could disagree.
+fn is_host_sound(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
-    host.as_bytes().iter().all(
+    let (host, further) = (hosts.next(), hosts.next());
+    if further.is_some() || !host.is_none_or(|host| is_host(host.as_bytes())) {
+        return false;
+    }
+    match version {
+        Version::HTTP_09 | Version::HTTP_10 => true,
+        Version::HTTP_2 => match (uri.authority(), host) {
+            (Some(authority), Some(host)) => authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()),
+            (authority, host) => authority.is_some() || host.is_some(),
+        },
+        _ => host.is_some(),
+    }
+}
+
+/// Only what can stand in a host and a port.
+fn is_host(text: &[u8]) -> bool {
+    text.iter().all(
         |byte| matches!(byte, b'!' | b'$'..=b'.' | b'0'..=b';' | b'=' | b'A'..=b'[' | b']' | b'_' | b'a'..=b'z' | b'~'),
     )
 }
@@ -103,13 +129,18 @@ fn client(socket: IpAddr, headers: &HeaderMap, limits: &Limits) -> IpAddr {
     }
     let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        let Some(address) = hop_address(hop.trim()) else { break };
         client = address.to_canonical();
         if !limits.trusts(client) {
             break;
         }
     }
     client
+}
+
+/// One entry of `X-Forwarded-For`: an address, with a port from some proxies.
+fn hop_address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
 }
 
 /// A refusal before any handler: always the client's fault, except the last.
@@ -128,7 +159,12 @@ impl Refused {
     const HOST: Refused = Refused {
         status: StatusCode::BAD_REQUEST,
         cause: "host",
-        sentence: "An HTTP/1.1 request needs exactly one valid Host header.\n",
+        sentence: "A request needs exactly one valid host.\n",
+    };
+    const SHARE: Refused = Refused {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        cause: "address_max",
+        sentence: "Too many requests of your address are open; ask again when one has ended.\n",
     };
     const METHOD: Refused =
         Refused { status: StatusCode::METHOD_NOT_ALLOWED, cause: "method", sentence: "This server is not a proxy.\n" };
@@ -140,13 +176,16 @@ impl Refused {
         sentence: "The server made a mistake answering this request.\n",
     };
 
-    fn response(self) -> Response<Body> {
-        metrics::counter!("weir_http_refused_total", "cause" => self.cause).increment(1);
+    fn response(self, client: IpAddr) -> Response<Body> {
+        REFUSED.turn_away(self.cause, &client, &self.sentence.trim_end(), Instant::now().into_std());
         let mut response = Response::new(Body::from(self.sentence));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        headers.insert("cache-control", HeaderValue::from_static("no-store"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(self.sentence.len()));
         response
@@ -217,15 +256,25 @@ mod tests {
 
     #[test]
     fn exactly_one_host_is_taken() {
-        let check = |lines: &[(&'static str, &str)], fine| assert_eq!(one_host(&headers(lines)), fine, "{lines:?}");
-        check(&[("host", "live.example:8080")], true);
-        check(&[("host", "[::1]:8080")], true);
-        check(&[("host", "")], true);
-        check(&[], false);
-        check(&[("host", "a"), ("host", "a")], false);
-        check(&[("host", "a b")], false);
-        check(&[("host", "a/b")], false);
-        check(&[("host", "a@b")], false);
+        let check = |version, uri: &str, hosts: &[&str], sound| {
+            let lines: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+            let found = is_host_sound(version, &uri.parse().unwrap(), &headers(&lines));
+            assert_eq!(found, sound, "{version:?} {uri} {hosts:?}");
+        };
+        for good in ["live.example:8080", "[::1]:8080", ""] {
+            check(Version::HTTP_11, "/", &[good], true);
+        }
+        for bad in [&[][..], &["a", "a"], &["a b"], &["a/b"], &["a@b"]] {
+            check(Version::HTTP_11, "/", bad, false);
+        }
+        check(Version::HTTP_10, "/", &[], true);
+        check(Version::HTTP_10, "/", &["a", "b"], false);
+        check(Version::HTTP_2, "http://a/", &[], true);
+        check(Version::HTTP_2, "http://a/", &["A"], true);
+        check(Version::HTTP_2, "/", &["a"], true);
+        check(Version::HTTP_2, "http://a/", &["b"], false);
+        check(Version::HTTP_2, "http://a/", &["a", "a"], false);
+        check(Version::HTTP_2, "/", &[], false);
     }
 
     #[test]
@@ -243,6 +292,8 @@ mod tests {
         check("10.0.0.1", &["6.6.6.6, 198.51.100.1, 10.0.0.2"], "198.51.100.1");
         check("10.0.0.1", &["6.6.6.6", "198.51.100.1"], "198.51.100.1");
         check("10.0.0.1", &["198.51.100.1, nonsense"], "10.0.0.1");
+        check("10.0.0.1", &["6.6.6.6, 198.51.100.1:4711"], "198.51.100.1");
+        check("10.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::1");
         check("::ffff:10.0.0.1", &["2001:db8::1"], "2001:db8::1");
     }
 }

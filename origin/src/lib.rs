@@ -1,6 +1,6 @@
 //! The HTTP(S) server and the HLS origin: a room on floor 2.
 //!
-//! [`serve`] runs one listener with the deadlines and bounds a server on the open internet needs; [`router`] answers
+//! [`Web`] runs the listeners with the deadlines and bounds a server on the open internet needs; [`router`] answers
 //! everything under `/live/` from the windows of live sessions. The roof merges its API and pages into that router.
 //!
 //! This crate makes no media and renders no playlist (the packager does), keeps no state per viewer, opens no file and
@@ -23,7 +23,7 @@
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! let router = origin::router(Arc::new(OneStream(window)));
 //! let stop = tokio_util::sync::CancellationToken::new();
-//! origin::serve(listener, None, router, origin::Limits::default(), stop).await;
+//! Arc::new(origin::Web::new(router, origin::Limits::default())).serve(listener, None, stop).await;
 //! # Ok(()) }
 //! ```
 
@@ -47,7 +47,7 @@ mod serve;
 
 pub use front::Peer;
 pub use limits::{Limits, Network, NotANetwork};
-pub use serve::serve;
+pub use serve::Web;
 
 use bytes::Bytes;
 use packager::Window;

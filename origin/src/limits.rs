@@ -1,15 +1,17 @@
-//! What one listener gives a stranger at most. Every number has a default that suits a single machine.
+//! What the HTTP side gives a stranger at most. Every number has a default that suits a single machine.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The bounds of one listener; see each field for what happens at it.
+/// The bounds of all listeners together; see each field for what happens at it.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Open connections in all. One more is answered 503 (plain HTTP) and closed. Keep it below the file limit.
+    /// Open connections in all; the last 50 (a quarter, when that is less) are for this machine and for trusted proxies. One
+    /// more is answered 503 (plain HTTP) and closed. Keep it below the file limit.
     pub connections_max: usize,
-    /// Open connections of one IPv4 address or one IPv6 /64. One more is closed at once.
+    /// Open connections of one IPv4 address or one IPv6 /64; a request through a trusted proxy counts as one of the viewer's.
+    /// One more is answered 503 and closed at once.
     pub connections_per_address_max: usize,
     /// Whether connections from this machine itself count against the per-address bound.
     pub loopback_counts: bool,
@@ -126,26 +128,6 @@ impl FromStr for Network {
     }
 }
 
-/// What the per-address bound counts together: one IPv4 address, or an IPv6 /64 (what one customer usually gets).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Neighbourhood {
-    V4(Ipv4Addr),
-    V6(u64),
-}
-
-impl From<IpAddr> for Neighbourhood {
-    fn from(address: IpAddr) -> Neighbourhood {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Neighbourhood::V4(address),
-            IpAddr::V6(address) => Neighbourhood::V6(upper(address)),
-        }
-    }
-}
-
-fn upper(address: Ipv6Addr) -> u64 {
-    (u128::from(address) >> 64) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,14 +148,6 @@ mod tests {
         check("192.0.2.1", "192.0.2.2", false);
         check("2001:db8::/32", "2001:db8:9::1", true);
         check("::/0", "2001:db8::1", true);
-    }
-
-    #[test]
-    fn neighbours_share_a_count() {
-        let of = |text: &str| Neighbourhood::from(text.parse::<IpAddr>().unwrap());
-        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
-        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 
     proptest! {

@@ -1,7 +1,9 @@
 //! A socket that gives up on a peer which stops reading.
 
 use crate::activity::Activity;
+use crate::gate::REFUSED;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,6 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug)]
 pub(crate) struct Paced<S> {
     socket: S,
+    peer: SocketAddr,
     patience: Duration,
     activity: Arc<Activity>,
     // Allocated at the first write that has to wait and then kept, since a slow peer will make us wait again.
@@ -24,8 +27,8 @@ pub(crate) struct Paced<S> {
 }
 
 impl<S> Paced<S> {
-    pub(crate) fn new(socket: S, patience: Duration, activity: Arc<Activity>) -> Paced<S> {
-        Paced { socket, patience, activity, alarm: None, waiting: false }
+    pub(crate) fn new(socket: S, peer: SocketAddr, patience: Duration, activity: Arc<Activity>) -> Paced<S> {
+        Paced { socket, peer, patience, activity, alarm: None, waiting: false }
     }
 
     fn timed<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -48,7 +51,7 @@ impl<S> Paced<S> {
             self.alarm.as_mut()
         };
         if alarm.is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready()) {
-            metrics::counter!("weir_http_refused_total", "cause" => "stalled").increment(1);
+            REFUSED.turn_away("stalled", &self.peer, &"it took none of its bytes", Instant::now().into_std());
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending
@@ -57,7 +60,12 @@ impl<S> Paced<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.activity.hear();
+        }
+        outcome
     }
 }
 
@@ -97,7 +105,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_stops_is_given_up_after_the_patience() {
         let (near, _far) = tokio::io::duplex(16);
-        let mut paced = Paced::new(near, Duration::from_secs(30), Activity::new());
+        let mut paced =
+            Paced::new(near, SocketAddr::from(([127, 0, 0, 1], 9)), Duration::from_secs(30), Activity::new());
         let begin = Instant::now();
         let error = paced.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -107,7 +116,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_that_goes_on_is_kept() {
         let (near, mut far) = tokio::io::duplex(16);
-        let mut paced = Paced::new(near, Duration::from_secs(30), Activity::new());
+        let mut paced =
+            Paced::new(near, SocketAddr::from(([127, 0, 0, 1], 9)), Duration::from_secs(30), Activity::new());
         let reader = tokio::spawn(async move {
             for _ in 0..4 {
                 tokio::time::sleep(Duration::from_secs(29)).await;

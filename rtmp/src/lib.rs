@@ -62,6 +62,14 @@ pub enum Error {
         /// The length announced.
         bytes: u32,
     },
+    /// A long message of a type that has none: garbage, or a client out of step.
+    #[error("a message of type {kind} with {bytes} bytes, which no client has a reason to send")]
+    OddMessage {
+        /// The message type id.
+        kind: u8,
+        /// The length announced.
+        bytes: u32,
+    },
     /// More unfinished message bytes than the connection may hold.
     #[error("more than {limit} bytes of unfinished messages")]
     TooMuchPartialData {

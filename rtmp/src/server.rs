@@ -282,7 +282,9 @@ impl ServerSession {
         let name = values.first().and_then(Value::as_str).unwrap_or_default();
         let transaction = values.get(1).and_then(Value::as_number).unwrap_or(0.0);
         let argument = |n: usize| values.get(n + 3);
-        let out_of_order = |when| Error::OutOfOrder { command: name.chars().take(64).collect(), when };
+        // It goes into a log: nothing in it may look like the end of a line.
+        let shown = || name.chars().filter(|c| !c.is_control()).take(64).collect();
+        let out_of_order = |when| Error::OutOfOrder { command: shown(), when };
         if let Phase::Fresh = self.phase {
             if name != "connect" {
                 return Err(out_of_order("before connect"));

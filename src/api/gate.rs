@@ -5,8 +5,9 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use gatehouse::{Neighbourhood, Refusals};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use store::ApiToken;
@@ -17,10 +18,13 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses counted at once; beyond, strangers share what is left: none.
 const ADDRESSES_MAX: usize = 4_096;
 
+/// Requests to the API that were turned away, by cause.
+static REFUSED: Refusals = Refusals::new("weir_api_refused_total");
+
 pub struct Gate {
     token: ApiToken,
     /// Held for a map access, never across an await.
-    wrong: Mutex<HashMap<IpAddr, Wrong>>,
+    wrong: Mutex<HashMap<Neighbourhood, Wrong>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,13 +45,13 @@ impl Gate {
             // Asking without a token is a question, not a guess.
             None => Err(ApiError::unauthorized()),
             Some(_) => {
-                metrics::counter!("weir_api_refused_total", "cause" => "token").increment(1);
-                Err(self.refuse(neighbourhood(from), now))
+                REFUSED.turn_away("token", &from, &"it sent a wrong API token", now);
+                Err(self.refuse(from.into(), now))
             }
         }
     }
 
-    fn refuse(&self, from: IpAddr, now: Instant) -> ApiError {
+    fn refuse(&self, from: Neighbourhood, now: Instant) -> ApiError {
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         if wrong.len() >= ADDRESSES_MAX && !wrong.contains_key(&from) {
             wrong.retain(|_, w| now.duration_since(w.since) < WINDOW);
@@ -65,14 +69,6 @@ impl Gate {
             return ApiError::too_many(left.as_secs().max(1));
         }
         ApiError::unauthorized()
-    }
-}
-
-/// An IPv4 address, or the IPv6 /64 one customer usually has whole.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
     }
 }
 

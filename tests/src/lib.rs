@@ -16,7 +16,9 @@
 //! The server's program is looked for beside the running test (`target/debug/weir`), which `make test` has built before;
 //! `WEIR_TEST_EXE` names another one.
 
+mod audience;
 mod clip;
+mod connection;
 pub mod flv;
 pub mod hls;
 mod http;
@@ -24,14 +26,18 @@ pub mod look;
 mod process;
 mod publisher;
 pub mod push;
+mod rabble;
 mod recording;
 mod server;
 mod wait;
 
+pub use audience::{Audience, Watched};
 pub use clip::{AudioKind, Clip, VideoKind};
+pub use connection::Connection;
 pub use http::{Response, get, request};
 pub use process::{Process, children_of, modern_ffmpeg, run, run_ok, target_dir, tool, workspace_dir};
 pub use publisher::Publisher;
+pub use rabble::{Deed, Rabble};
 pub use recording::Recording;
 pub use server::{Server, Stream, weir_exe};
 pub use wait::{eventually, eventually_within, holds_for};

@@ -2,7 +2,7 @@
 
 use crate::hls::{self, Media, Multivariant};
 use crate::http::{self, Response};
-use crate::process::{Process, children_of, run, signal, target_dir};
+use crate::process::{Process, children_of, run, signal, target_dir, tool};
 use crate::recording::Recording;
 use crate::wait::{eventually, eventually_within};
 use serde_json::Value;
@@ -29,6 +29,7 @@ pub struct Server {
     process: Process,
     dir: TempDir,
     arguments: Vec<String>,
+    files_max: Option<u32>,
     /// Where HTTP answers.
     pub http: SocketAddr,
     /// Where HTTPS answers.
@@ -78,15 +79,22 @@ impl Server {
             std::fs::write(&file, config).expect("the temporary folder can be written");
             arguments.splice(0..0, ["--config".to_owned(), file.display().to_string()]);
         }
-        Self::launch(dir, arguments)
+        Self::launch(dir, arguments, None)
+    }
+
+    /// Starts it without the test card on a machine that lets it have no more than `files_max` open files.
+    #[track_caller]
+    pub fn start_with_files(files_max: u32) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder can be made");
+        Self::launch(dir, vec!["--no-demo".to_owned()], Some(files_max))
     }
 
     #[track_caller]
-    fn launch(dir: TempDir, arguments: Vec<String>) -> Self {
+    fn launch(dir: TempDir, arguments: Vec<String>, files_max: Option<u32>) -> Self {
         let data = dir.path().join("data");
         let facts = data.join("run.json");
         let _ = std::fs::remove_file(&facts);
-        let mut process = Process::start("weir serve", serve_command(&data, &arguments));
+        let mut process = Process::start("weir serve", serve_command(&data, &arguments, files_max));
         let id = process.id();
         let start = Instant::now();
         let found = loop {
@@ -104,7 +112,7 @@ impl Server {
             text.parse().unwrap_or_else(|_| panic!("run.json names no {name} address: {found}"))
         };
         let (http, https, rtmp, rtmps) = (address("http"), address("https"), address("rtmp"), address("rtmps"));
-        Self { process, dir, arguments, http, https, rtmp, rtmps }
+        Self { process, dir, arguments, files_max, http, https, rtmp, rtmps }
     }
 
     /// The data directory.
@@ -247,6 +255,18 @@ impl Server {
         children_of(self.id(), "worker")
     }
 
+    /// Memory the server's own process holds now, in bytes; workers not included.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) << 10
+    }
+
+    /// How many files and sockets the server has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).map_or(0, Iterator::count)
+    }
+
     /// Kills one process by its id, without a goodbye.
     pub fn kill(&self, id: u32) {
         signal(id, "KILL");
@@ -267,15 +287,23 @@ impl Server {
     /// Kills it (`SIGKILL`) unless it has ended already, and starts it again on the same data directory.
     #[track_caller]
     pub fn start_again(self) -> Self {
-        let Self { process, dir, arguments, .. } = self;
+        let Self { process, dir, arguments, files_max, .. } = self;
         drop(process);
-        Self::launch(dir, arguments)
+        Self::launch(dir, arguments, files_max)
     }
 }
 
 /// `weir serve` on free ports of loopback.
-fn serve_command(data: &Path, arguments: &[String]) -> Command {
-    let mut command = Command::new(weir_exe());
+fn serve_command(data: &Path, arguments: &[String], files_max: Option<u32>) -> Command {
+    let mut command = match files_max {
+        None => Command::new(weir_exe()),
+        // It becomes the server, so the process id is the server's.
+        Some(most) => {
+            let mut command = Command::new(tool("prlimit"));
+            command.arg(format!("--nofile={most}:{most}")).arg(weir_exe());
+            command
+        }
+    };
     // What the developer has set for a server of theirs must not change this one.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
         command.env_remove(name);

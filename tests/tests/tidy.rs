@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use tests::workspace_dir;
 
 /// Imports go from a higher floor to a lower one, never sideways. A new crate gets its line here when it is made.
-const FLOORS: [(&str, u8); 9] = [
+const FLOORS: [(&str, u8); 10] = [
+    ("gatehouse", 0),
     ("media", 0),
     ("rtmp", 1),
     ("pipelines", 1),
@@ -237,6 +238,62 @@ fn links_between_docs_lead_somewhere() {
         }
     }
     check("every link has its file", offences);
+}
+
+/// Where a date is meant: the start of a session and its name, keys' expiry, audit rows, the test card's clock.
+const WALL_CLOCK: [&str; 8] = [
+    "packager/src/lib.rs",
+    "pipelines/src/testcard.rs",
+    "src/api/",
+    "src/cli/",
+    "src/first_start.rs",
+    "src/live/",
+    "store/src/",
+    "tests/",
+];
+
+#[test]
+fn the_wall_clock_is_read_only_where_a_date_is_meant() {
+    let mut offences = Vec::new();
+    let is_code = |name: &str| !["/tests/", "/benches/", "/examples/"].iter().any(|folder| name.contains(folder));
+    for path in files(".rs").into_iter().filter(|path| is_code(&shown(path))) {
+        let name = shown(&path);
+        let reads =
+            |line: &str| line.contains("SystemTime::now") || line.contains(" now_ms()") || line.contains("(now_ms()");
+        if !WALL_CLOCK.iter().any(|known| name.starts_with(known)) && read(&path).lines().any(reads) {
+            offences.push(name);
+        }
+    }
+    check("media, deadlines and limits run on a clock that never steps", offences);
+}
+
+#[test]
+fn the_reliability_table_is_sorted_and_names_tests_that_exist() {
+    let table = read("docs/reliability.md");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>())
+        .filter(|cells| cells.len() == 3 && cells[0].get(1..).is_some_and(|n| n.parse::<u32>().is_ok()))
+        .collect();
+    let sources: String = files(".rs").iter().map(read).collect();
+    let order = |row: &str| (row[..1].to_owned(), row[1..].parse::<u32>().expect("filtered above"));
+    let mut offences = Vec::new();
+    for pair in rows.windows(2).filter(|pair| order(pair[0][0]) >= order(pair[1][0])) {
+        offences.push(format!("{} stands before {}", pair[0][0], pair[1][0]));
+    }
+    for row in &rows {
+        let names: Vec<&str> = row[2].split('`').skip(1).step_by(2).collect();
+        if names.is_empty() && !row[2].starts_with("not yet") {
+            offences.push(format!("{} names no test", row[0]));
+        }
+        for name in names.into_iter().filter(|name| !name.starts_with("accept: ")) {
+            if !sources.contains(&format!("fn {name}(")) {
+                offences.push(format!("{} names {name}, which is no test", row[0]));
+            }
+        }
+    }
+    assert!(rows.len() > 20, "the table was read: {table}");
+    check("docs/reliability.md is sorted by row and its tests exist", offences);
 }
 
 #[test]

@@ -19,7 +19,12 @@ impl Gauges {
 
     /// A counter, named like `weir_origin_requests_total kind=part status=2xx`.
     pub fn counter(&self, name: &str) -> u64 {
-        self.cells.lock().unwrap().get(name).unwrap_or_else(|| panic!("no {name}")).load(Ordering::Relaxed)
+        self.try_counter(name).unwrap_or_else(|| panic!("no {name}"))
+    }
+
+    /// The same, `None` when it was never counted.
+    pub fn try_counter(&self, name: &str) -> Option<u64> {
+        Some(self.cells.lock().unwrap().get(name)?.load(Ordering::Relaxed))
     }
 
     /// A gauge, named alike.

@@ -5,7 +5,7 @@ pub mod gauges;
 pub mod show;
 
 use axum::Router;
-use origin::Limits;
+use origin::{Limits, Web};
 use rustls::ServerConfig;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(origin::serve(listener, tls, router, limits, stop.clone()));
+        let task = tokio::spawn(Arc::new(Web::new(router, limits)).serve(listener, tls, stop.clone()));
         Server { address, stop, task }
     }
 

@@ -15,6 +15,8 @@ use bytes::Bytes;
 
 /// The longest message taken: above the largest keyframe seen in the field (4.3 MB at 2160p60).
 pub const MESSAGE_BYTES_MAX: u32 = 8 << 20;
+/// The longest message that is neither media nor data: commands end here anyway (see [`crate::amf0::BYTES_MAX`]).
+pub const ODD_MESSAGE_BYTES_MAX: u32 = 64 << 10;
 /// Chunk streams that may have an unfinished message at a time.
 pub const PARTIAL_STREAMS_MAX: usize = 64;
 /// Chunk streams remembered; ids reach to 65,599, but nobody uses more than a handful.
@@ -54,6 +56,11 @@ pub mod kind {
     pub const COMMAND: u8 = 20;
     /// Aggregate of FLV tags.
     pub const AGGREGATE: u8 = 22;
+
+    /// Whether a message of this type may be longer than [`super::ODD_MESSAGE_BYTES_MAX`].
+    pub(super) fn may_be_long(kind: u8) -> bool {
+        matches!(kind, AUDIO | VIDEO | AGGREGATE | DATA | DATA_AMF3)
+    }
 }
 
 /// One whole RTMP message. Cloning shares the payload.

@@ -1,14 +1,18 @@
 use super::{
-    CHUNK_SIZE_MAX, MESSAGE_BYTES_MAX, Message, PARTIAL_BYTES_PUBLISHER, PARTIAL_BYTES_STRANGER, PARTIAL_STREAMS_MAX,
-    STREAMS_MAX, kind,
+    CHUNK_SIZE_MAX, MESSAGE_BYTES_MAX, Message, ODD_MESSAGE_BYTES_MAX, PARTIAL_BYTES_PUBLISHER, PARTIAL_BYTES_STRANGER,
+    PARTIAL_STREAMS_MAX, STREAMS_MAX, kind,
 };
 use crate::Error;
 use bytes::{Bytes, BytesMut};
 
 /// Basic header (3), message header (11), extended timestamp (4).
 const HEADER_BYTES_MAX: usize = 18;
-/// Buffers begin no larger than this and then grow with what arrives, so an announced length costs nothing.
+/// A publisher's buffers begin no larger than this and then grow with what arrives, so an announced length costs nothing.
 const FIRST_RESERVE: usize = 64 << 10;
+/// A stranger's, who may have as many unfinished messages: all of them together begin with 64 KiB.
+const FIRST_RESERVE_STRANGER: usize = PARTIAL_BYTES_STRANGER / PARTIAL_STREAMS_MAX;
+/// Chunk streams a stranger may use: commands need two or three, and each costs about a hundred bytes for good.
+const STREAMS_MAX_STRANGER: usize = 64;
 /// A fmt 3 chunk that begins a message after a fmt 0 one repeats that stamp as its delta (section 5.3.1.2.4; ffmpeg
 /// relies on it). Some relays mean "same time" instead; above ten seconds only that can be meant.
 const PLAUSIBLE_DELTA_MS: u32 = 10_000;
@@ -20,11 +24,29 @@ pub struct ChunkReader {
     last: usize,
     chunk_size: usize,
     partial_bytes: usize,
-    partial_bytes_max: usize,
     partial_streams: usize,
+    limits: Limits,
     /// The chunk whose payload is being read: stream index and bytes left.
     current: Option<(usize, usize)>,
     stash: Stash,
+}
+
+/// What the peer may make us hold.
+#[derive(Clone, Copy)]
+struct Limits {
+    partial_bytes: usize,
+    streams: usize,
+    first_reserve: usize,
+}
+
+impl Limits {
+    const STRANGER: Self = Self {
+        partial_bytes: PARTIAL_BYTES_STRANGER,
+        streams: STREAMS_MAX_STRANGER,
+        first_reserve: FIRST_RESERVE_STRANGER,
+    };
+    const PUBLISHER: Self =
+        Self { partial_bytes: PARTIAL_BYTES_PUBLISHER, streams: STREAMS_MAX, first_reserve: FIRST_RESERVE };
 }
 
 /// Bytes of a header that was cut by the end of an input, or read past its end to look for an extended timestamp.
@@ -81,16 +103,16 @@ impl ChunkReader {
             last: 0,
             chunk_size: 128,
             partial_bytes: 0,
-            partial_bytes_max: PARTIAL_BYTES_STRANGER,
             partial_streams: 0,
+            limits: Limits::STRANGER,
             current: None,
             stash: Stash { bytes: [0; HEADER_BYTES_MAX], len: 0 },
         }
     }
 
-    /// Raises the limit on unfinished bytes to [`PARTIAL_BYTES_PUBLISHER`].
+    /// Raises the limits to those of a publisher: [`PARTIAL_BYTES_PUBLISHER`] of unfinished messages.
     pub fn trust(&mut self) {
-        self.partial_bytes_max = PARTIAL_BYTES_PUBLISHER;
+        self.limits = Limits::PUBLISHER;
     }
 
     /// Reads from the front of `input` up to the end of the next message; `None` when `input` is used up before.
@@ -129,8 +151,8 @@ impl ChunkReader {
         self.stash.drop_front(stashed);
         left -= stashed + now.len();
         self.partial_bytes += stashed + now.len();
-        if self.partial_bytes > self.partial_bytes_max {
-            return Err(Error::TooMuchPartialData { limit: self.partial_bytes_max });
+        if self.partial_bytes > self.limits.partial_bytes {
+            return Err(Error::TooMuchPartialData { limit: self.limits.partial_bytes });
         }
         Ok(left)
     }
@@ -217,10 +239,10 @@ impl ChunkReader {
             None => self.open(header)?,
         };
         self.last = index;
-        let partial_streams = self.partial_streams;
+        let (partial_streams, limits) = (self.partial_streams, self.limits);
         let stream = &mut self.streams[index];
         if !stream.in_message {
-            stream.start(header)?;
+            stream.start(header, limits)?;
             if partial_streams >= PARTIAL_STREAMS_MAX {
                 return Err(Error::TooManyChunkStreams {
                     limit: PARTIAL_STREAMS_MAX,
@@ -242,8 +264,8 @@ impl ChunkReader {
         if header.format > 1 {
             return Err(Error::MissingHeader { chunk_stream: header.id });
         }
-        if self.streams.len() >= STREAMS_MAX {
-            return Err(Error::TooManyChunkStreams { limit: STREAMS_MAX, what: "in one connection" });
+        if self.streams.len() >= self.limits.streams {
+            return Err(Error::TooManyChunkStreams { limit: self.limits.streams, what: "in one connection" });
         }
         self.streams.push(Stream {
             id: header.id,
@@ -302,7 +324,7 @@ impl ChunkReader {
 
 impl Stream {
     /// Begins a new message as the header says.
-    fn start(&mut self, header: &Header) -> Result<(), Error> {
+    fn start(&mut self, header: &Header, limits: Limits) -> Result<(), Error> {
         if header.format < 3 {
             self.field = header.field;
             self.extended = header.extended;
@@ -311,6 +333,13 @@ impl Stream {
         if header.format < 2 {
             if header.length > MESSAGE_BYTES_MAX {
                 return Err(Error::MessageTooLarge { bytes: header.length });
+            }
+            // Garbage mostly looks like a long message. One that can mean nothing, or never be complete, is not waited for.
+            if header.length > ODD_MESSAGE_BYTES_MAX && !kind::may_be_long(header.kind) {
+                return Err(Error::OddMessage { kind: header.kind, bytes: header.length });
+            }
+            if header.length as usize > limits.partial_bytes {
+                return Err(Error::TooMuchPartialData { limit: limits.partial_bytes });
             }
             self.length = header.length as usize;
             self.kind = header.kind;
@@ -325,7 +354,7 @@ impl Stream {
             self.timestamp = self.timestamp.wrapping_add(self.delta);
         }
         self.in_message = true;
-        self.payload = BytesMut::with_capacity(self.length.min(FIRST_RESERVE));
+        self.payload = BytesMut::with_capacity(self.length.min(limits.first_reserve));
         Ok(())
     }
 }
@@ -334,5 +363,11 @@ impl Stream {
 impl ChunkReader {
     pub(crate) fn partial_counts(&self) -> (usize, usize) {
         (self.partial_bytes, self.partial_streams)
+    }
+
+    /// Bytes held for messages and chunk streams.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let streams = self.streams.capacity() * size_of::<Stream>();
+        streams + self.streams.iter().map(|s| s.payload.capacity()).sum::<usize>()
     }
 }

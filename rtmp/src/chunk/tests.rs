@@ -178,7 +178,36 @@ fn limits_hold() {
         many.put_u16_le(n);
         many.put_slice(&fmt0(3, 0, 0, 9)[1..]);
     }
-    assert!(matches!(fails(&many), Error::TooManyChunkStreams { limit: 1024, .. }));
+    assert!(matches!(fails(&many), Error::TooManyChunkStreams { limit: 64, .. }));
+    let mut trusting = ChunkReader::new();
+    trusting.trust();
+    let refused = read_all(&mut trusting, &many).expect_err("a refusal");
+    assert!(matches!(refused, Error::TooManyChunkStreams { limit: 1024, .. }));
+}
+
+#[test]
+fn messages_that_can_mean_nothing_or_never_be_complete_are_not_waited_for() {
+    assert_eq!(fails(b"GET / HTTP/1.1"), Error::OddMessage { kind: b'T', bytes: 0x2f_2048 });
+    assert_eq!(fails(&fmt0(4, 0, 70_000, 9)), Error::TooMuchPartialData { limit: PARTIAL_BYTES_STRANGER });
+}
+
+#[test]
+fn one_second_of_five_megabits_in_chunks_of_one_byte_takes_far_less_than_a_second() {
+    let mut bytes = BytesMut::new();
+    let mut writer = ChunkWriter::new();
+    writer.set_chunk_size(&mut bytes, 1);
+    // Thirty pictures and their sound, as one stream carries them.
+    for n in 0..30 {
+        writer.write(&mut bytes, 6, &message(9, n * 33, &[5; 20_000]));
+        writer.write(&mut bytes, 4, &message(8, n * 33, &[6; 833]));
+    }
+    let mut reader = ChunkReader::new();
+    reader.trust();
+    let began = std::time::Instant::now();
+    let read: usize =
+        bytes.chunks(64 << 10).map(|piece| read_all(&mut reader, piece).expect("legal chunks").len()).sum();
+    assert_eq!(read, 60);
+    assert!(began.elapsed().as_secs_f64() < 1.0, "{:?}", began.elapsed());
 }
 
 #[test]
@@ -249,6 +278,24 @@ proptest! {
         }
         prop_assert_eq!(got, sent);
         prop_assert_eq!(reader.partial_counts(), (0, 0));
+    }
+
+    #[test]
+    fn memory_grows_with_what_was_received_and_not_with_what_was_announced(
+        lengths in proptest::collection::vec((0u32..70_000, 0usize..200), 1..300),
+        size in 1u32..0x7fff_ffff,
+    ) {
+        let mut bytes = fmt0(2, 0, 4, 1);
+        bytes.put_u32(size);
+        for (n, (length, sent)) in lengths.into_iter().enumerate() {
+            bytes.put_slice(&[0, n as u8]);
+            bytes.put_slice(&fmt0(3, 0, length as usize, 9)[1..]);
+            bytes.put_slice(&vec![1; sent.min(length as usize)]);
+        }
+        let mut reader = ChunkReader::new();
+        let _answer = read_all(&mut reader, &bytes);
+        // Buffers double as they grow; two times 64 KiB is what all of them begin with and the chunk streams' own share.
+        prop_assert!(reader.held_bytes() <= 2 * bytes.len() + (128 << 10), "{} for {}", reader.held_bytes(), bytes.len());
     }
 
     #[test]

@@ -241,6 +241,12 @@ fn commands_need_connect_first_and_only_once() {
 }
 
 #[test]
+fn an_error_shows_a_peers_words_on_one_line() {
+    let refused = Peer::new().command("a\r\n\u{1b}[2J2026-01-01 weir is down", 2.0, &[]).expect_err("before connect");
+    assert_eq!(refused.to_string(), "the command a[2J2026-01-01 weir is down came before connect");
+}
+
+#[test]
 fn message_streams_are_limited_to_eight() {
     let mut peer = Peer::connected();
     for n in 0..8 {

@@ -8,10 +8,7 @@
 use anyhow::{Context as _, bail};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
-use tests::hls;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tests::{Connection, hls};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -31,7 +28,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let (mut spreads, mut wrong) = (Vec::new(), 0);
     for _ in 0..rounds {
         let (_, text) = witness.get(playlist).await?;
-        let list = hls::media(&text);
+        let list = hls::media(&String::from_utf8_lossy(&text));
         let (number, parts) = list.newest().context("the playlist lists parts")?;
         // One part further than the next, so that two thousand requests are all there before it is.
         let (number, parts) = match list.segments.last().map(|segment| segment.parts.len()) {
@@ -58,8 +55,9 @@ async fn main() -> anyhow::Result<ExitCode> {
             answers.push((status, text));
         }
         // Read only now, so that looking at one answer does not delay the next.
-        let holds =
-            |(status, text): &(u16, String)| *status == 200 && hls::media(text).newest() > Some((number, parts));
+        let holds = |(status, text): &(u16, Vec<u8>)| {
+            *status == 200 && hls::media(&String::from_utf8_lossy(text)).newest() > Some((number, parts))
+        };
         wrong += answers.iter().filter(|answer| !holds(answer)).count();
         let first = times.iter().min().context("at least one player")?;
         let spread = times.iter().max().context("at least one player")?.duration_since(*first);
@@ -71,54 +69,4 @@ async fn main() -> anyhow::Result<ExitCode> {
     });
     println!("{report}");
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// A kept-alive HTTP/1.1 connection.
-struct Connection {
-    host: String,
-    stream: BufReader<TcpStream>,
-}
-
-impl Connection {
-    async fn open(address: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await.with_context(|| format!("{address} does not answer"))?;
-        stream.set_nodelay(true)?;
-        Ok(Self { host: address.to_owned(), stream: BufReader::new(stream) })
-    }
-
-    async fn get(&mut self, path: &str) -> anyhow::Result<(u16, String)> {
-        self.ask(path).await?;
-        self.answer().await
-    }
-
-    async fn ask(&mut self, path: &str) -> anyhow::Result<()> {
-        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host);
-        Ok(self.stream.get_mut().write_all(head.as_bytes()).await?)
-    }
-
-    async fn answer(&mut self) -> anyhow::Result<(u16, String)> {
-        const PATIENCE: Duration = Duration::from_secs(15);
-        tokio::time::timeout(PATIENCE, self.read()).await.context("no answer for 15 s")?
-    }
-
-    async fn read(&mut self) -> anyhow::Result<(u16, String)> {
-        let (mut status, mut length, mut line) = (0, 0, String::new());
-        loop {
-            line.clear();
-            if self.stream.read_line(&mut line).await? == 0 {
-                bail!("the server closed the connection");
-            }
-            let lower = line.trim().to_ascii_lowercase();
-            if lower.is_empty() {
-                break;
-            } else if let Some(value) = lower.strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            } else if lower.starts_with("http/1.1 ") {
-                status = lower[9..12].parse()?;
-            }
-        }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).await?;
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
-    }
 }

@@ -9,3 +9,4 @@ mod life;
 mod publish;
 mod serving;
 mod sources;
+mod strangers;

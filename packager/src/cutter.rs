@@ -2,6 +2,7 @@
 
 use crate::parts::PartRule;
 use crate::plan::Plan;
+use crate::wall::Wall;
 use media::{AccessUnit, AudioConfig, FrameRate, MediaTime, VideoConfig};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -88,6 +89,7 @@ pub(crate) struct Cutter {
     last_idr: Option<MediaTime>,
     longest_gop: Option<MediaTime>,
     clock: Option<(Instant, MediaTime)>,
+    wall: Wall,
 }
 
 impl Cutter {
@@ -123,6 +125,7 @@ impl Cutter {
             last_idr: None,
             longest_gop: None,
             clock: None,
+            wall: Wall::default(),
         }
     }
 
@@ -354,7 +357,8 @@ impl Cutter {
             self.passthrough = false;
             cues.push(Cue::Withdraw { at: start, reason });
         }
-        self.plan.cut(self.next_msn, end, start, discontinuity);
+        let late = self.wall.cut();
+        self.plan.cut(self.next_msn, end, start, discontinuity, late);
         cues.push(Cue::Boundary { msn: self.next_msn, at: start, discontinuity });
         self.next_msn += 1;
     }
@@ -390,6 +394,7 @@ impl Cutter {
     }
 
     fn set_clock(&mut self, pts: MediaTime, now: Instant) {
+        self.wall.look(pts, now);
         if self.clock.is_none_or(|(_, newest)| pts > newest) {
             self.clock = Some((now, pts));
         }

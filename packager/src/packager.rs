@@ -116,6 +116,11 @@ impl Packager {
             dropped("unexpected_track");
             return Vec::new();
         }
+        if !self.plan.audio_encoded && unit.audio().is_some_and(|audio| !audio.is_passthrough()) {
+            // Sound that changed to what players don't take, in a session without an encoder for it.
+            dropped("needs_encoding");
+            return Vec::new();
+        }
         self.first_media.get_or_insert(now);
         self.away = false;
         let decision = match unit.track() {

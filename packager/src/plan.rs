@@ -19,6 +19,8 @@ pub(crate) struct Planned {
     pub discontinuity: bool,
     /// The spacing of its parts.
     pub part: MediaTime,
+    /// How far the wall clock is ahead of the session's time by now, for its date.
+    pub late: MediaTime,
 }
 
 /// The session's grid of segments, the newest ones; made by the [`crate::cutter::Cutter`], followed by every rendition.
@@ -48,8 +50,8 @@ impl Plan {
         self.first
     }
 
-    /// Ends the open segment at `end` and opens the next at `start`.
-    pub fn cut(&mut self, msn: u64, end: MediaTime, start: MediaTime, discontinuity: bool) {
+    /// Ends the open segment at `end` and opens the next at `start`, with a date `late` after the session's time.
+    pub fn cut(&mut self, msn: u64, end: MediaTime, start: MediaTime, discontinuity: bool, late: MediaTime) {
         let mut part = self.rule.longest;
         if let Some(open) = self.segments.back_mut() {
             debug_assert!(end > open.start && start >= end && msn == open.msn + 1);
@@ -57,7 +59,7 @@ impl Plan {
             part = self.rule.after(end - open.start);
         }
         self.first.get_or_insert(start);
-        self.segments.push_back(Planned { msn, start, end: None, discontinuity, part });
+        self.segments.push_back(Planned { msn, start, end: None, discontinuity, part, late });
         if self.segments.len() > REMEMBERED {
             self.segments.pop_front();
         }

@@ -15,9 +15,11 @@ const BASE: MediaTime = MediaTime::from_millis(10_000);
 /// (RELIABILITY A9).
 const JUMP_BACK: MediaTime = MediaTime::from_millis(500);
 const JUMP_FORWARD: MediaTime = MediaTime::from_millis(3000);
-/// Tracks farther apart than this run on two clocks: at once for one that joins, after [`SKEW_PATIENCE`] while both run
-/// (RELIABILITY A10).
-const SKEW_MAX: MediaTime = MediaTime::from_millis(5000);
+/// A track that joins farther from the other than this runs on another clock (RELIABILITY A10).
+const JOIN_MAX: MediaTime = MediaTime::from_millis(5000);
+/// Tracks that both run and stay farther apart than this for [`SKEW_PATIENCE`] are put together: the packager lists a track
+/// as missing that is 2.5 s late.
+const SKEW_MAX: MediaTime = MediaTime::from_millis(2000);
 const SKEW_PATIENCE: MediaTime = MediaTime::from_millis(3000);
 /// Where a rebased clock goes on behind the newest unit: about a frame.
 const REBASE_STEP: MediaTime = MediaTime::from_millis(33);
@@ -89,6 +91,8 @@ pub struct Normaliser {
     shared: Option<MediaTime>,
     /// How far decode times are shifted back to stay before presentation times.
     reorder_shift: MediaTime,
+    /// The last composition offset that made sense.
+    composition: MediaTime,
     samples: Option<SampleClock>,
     skewed_since: Option<Instant>,
     reanchored: u64,
@@ -118,13 +122,16 @@ impl Normaliser {
     }
 
     /// Places a picture that came at `now`, which must not go back. `stamp` is its decode time, `composition_ms`
-    /// presentation minus decode time; beyond 3 s it is cut. `None` when its time was given to something else.
+    /// presentation minus decode time; one longer than reordering explains is taken for the one before. `None` when its time was given to something else.
     pub fn video(&mut self, stamp: u32, composition_ms: i32, now: Instant) -> Option<Placed> {
         let Place { at, is_break, .. } = self.place(Track::Video, stamp, None, now);
         if self.video.is_taken(at) {
             return None;
         }
-        let composition = MediaTime::from_millis(i64::from(composition_ms)).clamp(-COMPOSITION_MAX, COMPOSITION_MAX);
+        let told = MediaTime::from_millis(i64::from(composition_ms));
+        // One that no reordering explains would show its picture seconds away from its neighbours.
+        let composition = if told.abs() <= self.video.composition_max() { told } else { self.composition };
+        self.composition = composition;
         let pts = at + composition;
         self.reorder_shift = self.reorder_shift.max(-composition);
         let dts = self.video.rise(at - self.reorder_shift);

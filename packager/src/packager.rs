@@ -228,7 +228,7 @@ impl Packager {
         }
         self.cutter.finish();
         for (lane, declared) in &mut self.video {
-            lane.finish();
+            lane.finish(&self.cutter.plan);
             declared.settle(&lane.writer.meter);
         }
         if let Some((lane, declared)) = &mut self.audio {

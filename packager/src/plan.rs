@@ -30,14 +30,16 @@ pub(crate) struct Plan {
     pub rule: PartRule,
     segments: VecDeque<Planned>,
     first: Option<MediaTime>,
+    /// The longest a segment can be: EXTINF must round to the target at most.
+    pub longest: MediaTime,
     /// No boundary will ever be placed at or before this time, but those that are planned already.
     pub settled: MediaTime,
 }
 
 impl Plan {
-    /// An empty plan for parts by `rule`.
-    pub fn new(rule: PartRule) -> Self {
-        Self { rule, segments: VecDeque::new(), first: None, settled: MediaTime::ZERO }
+    /// An empty plan for parts by `rule` and segments of at most `longest`.
+    pub fn new(rule: PartRule, longest: MediaTime) -> Self {
+        Self { rule, longest, segments: VecDeque::new(), first: None, settled: MediaTime::ZERO }
     }
 
     /// The newest segment, still open.
@@ -87,6 +89,11 @@ impl Plan {
     pub fn containing(&self, at: MediaTime) -> Option<&Planned> {
         let planned = self.segments.iter().rev().find(|p| p.start <= at)?;
         planned.end.is_none_or(|end| at < end).then_some(planned)
+    }
+
+    /// Whether a segment behind this one begins with a discontinuity.
+    pub fn breaks_after(&self, msn: u64) -> bool {
+        self.segments.iter().rev().take_while(|p| p.msn > msn).any(|p| p.discontinuity)
     }
 
     /// Whether the segment `at` belongs to can't change any more.

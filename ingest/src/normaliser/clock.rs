@@ -1,7 +1,7 @@
 //! One track's share of the timeline: its stamps, its offset, its arrivals.
 
 use super::pulse::Pulse;
-use super::{JUMP_BACK, JUMP_FORWARD, REBASE_STEP, SKEW_MAX};
+use super::{COMPOSITION_MAX, JOIN_MAX, JUMP_BACK, JUMP_FORWARD, REBASE_STEP};
 use media::MediaTime;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,6 +13,12 @@ const GAP_TRUE: MediaTime = MediaTime::from_millis(500);
 /// So many equal stamps in a row, over so long a time, are no encoder's slices or batched frames.
 const STUCK_UNITS: u32 = 5;
 const STUCK_FOR: Duration = Duration::from_millis(100);
+/// The mean step follows a change in about so many steps.
+const STEPS: i64 = 16;
+/// The most pictures H.264 and HEVC can reorder, and one.
+const REORDER_MAX: i64 = 17;
+/// The longest composition offset allowed whatever the frame rate.
+const COMPOSITION_SURE: MediaTime = MediaTime::from_millis(250);
 /// Arrivals that give the mean time between units.
 const ARRIVALS: usize = 64;
 /// The mean time between pictures placed by arrival.
@@ -47,6 +53,8 @@ pub(super) struct Clock {
     /// Its stamps are of no use.
     pub by_arrival: bool,
     pub pulse: Pulse,
+    /// The mean step from stamp to stamp, without jumps.
+    step: Option<MediaTime>,
     /// When the last units came, newest last.
     arrivals: VecDeque<Instant>,
     /// How many stamps in a row are equal, and since when.
@@ -58,6 +66,12 @@ impl Clock {
     /// Extends the stamp of a unit that came at `now`; the first one in the manner of the other track's.
     pub fn read(&mut self, stamp: u32, other: &Clock, now: Instant) -> MediaTime {
         let extended = extend(stamp, self.extended.or(other.extended));
+        if let Some(step) = self.extended.map(|last| MediaTime::from_millis(extended - last))
+            && (MediaTime::from_ticks(1)..=PERIOD_MAX).contains(&step)
+        {
+            let mean = self.step.unwrap_or(step);
+            self.step = Some(mean + MediaTime::from_ticks((step - mean).ticks() / STEPS));
+        }
         if self.extended.replace(extended) == Some(extended) {
             self.equal += 1;
         } else {
@@ -80,7 +94,7 @@ impl Clock {
     /// newest place of any track, `wall` the time of arrival.
     pub fn find(&self, stamped: MediaTime, shared: MediaTime, front: MediaTime, wall: MediaTime) -> Found {
         let Some(last) = self.at else {
-            let fits = (stamped + shared - front).abs() <= SKEW_MAX;
+            let fits = (stamped + shared - front).abs() <= JOIN_MAX;
             return if fits { Found::Fits(shared) } else { Found::Nothing };
         };
         let fits = |at: MediaTime| at >= last - JUMP_BACK && at <= last.max(front) + JUMP_FORWARD;
@@ -119,6 +133,12 @@ impl Clock {
         let at = if is_break { target } else { last + step.clamp(half, period + period) };
         self.at = Some(at);
         (at, is_break)
+    }
+
+    /// The longest composition offset that reordering of this track's pictures explains.
+    pub fn composition_max(&self) -> MediaTime {
+        let steps = self.step.map(|step| MediaTime::from_ticks(step.ticks() * REORDER_MAX));
+        steps.unwrap_or(COMPOSITION_MAX).clamp(COMPOSITION_SURE, COMPOSITION_MAX)
     }
 
     /// All stamps are the same.

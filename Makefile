@@ -11,13 +11,14 @@ WEIR := target/release/weir
 PLAYER_SOURCES := $(shell find player -path player/node_modules -prune -o -path player/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build player test check accept bench fuzz clean install
+.PHONY: help run build player test check accept bench fuzz sim clean install
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run DEMO=0 DATA=/srv/weir   no test card; another data directory (default ./data)"
 	@echo "  make accept ONLY=latency         one section of the acceptance run"
+	@echo "  make sim SEED=4711               one seed of the simulator with its story; make sim SEEDS=500 for more or fewer"
 
 run: install ## install what is missing, build, start the server
 	@$(MAKE) --no-print-directory build
@@ -64,6 +65,11 @@ bench: ## cost against other programs in the same run; results go to BENCHMARKS.
 	@scripts/install bench
 	@$(MAKE) --no-print-directory build
 	@scripts/bench $(ONLY)
+
+sim: ## ten thousand made-up streams over a made-up network through the pure cores
+	@scripts/install build
+	$(CARGO) build --release --locked -p simulator
+	@target/release/simulator $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
 
 fuzz: ## feed the parsers of outside bytes with made-up input
 	@scripts/install build

@@ -313,8 +313,10 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     tokio::pin!(stopped);
     // What came together with the publish command is already in the session.
     let mut ending = drain(line, intake, outlet);
+    let mut said = Vec::new();
     while ending.is_none() {
-        // read and tick are cancel safe.
+        let due = intake.due(std::time::Instant::now());
+        // read, the sleep and tick are cancel safe.
         ending = tokio::select! {
             read = line.stream.read(&mut buffer) => match read {
                 Ok(0) => Some(Ending::Hangup),
@@ -326,6 +328,10 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
                 }
                 Err(error) => Some(error.into()),
             },
+            () = tokio::time::sleep_until(due.unwrap_or_else(std::time::Instant::now).into()), if due.is_some() => {
+                intake.release(std::time::Instant::now(), |item| outlet.give(item));
+                None
+            }
             refusal = &mut dismissed => Some(Ending::Dismissed(refusal)),
             () = &mut stopped => Some(Ending::Stopping),
             now = tick.tick() => {
@@ -335,10 +341,16 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
                 (silent >= idle).then_some(Ending::Idle { seconds: idle.as_secs() })
             }
         };
+        // Each kind once: a clock that is wrong is wrong all the time, and the counter has the rest.
+        if let Some(fault) = intake.take_fault().filter(|fault| !said.contains(fault)) {
+            tracing::warn!(%fault, "the publisher's time stamps were mended");
+            said.push(fault);
+        }
         if ending.is_none() {
             ending = line.flush().await.err();
         }
     }
+    intake.finish(|item| outlet.give(item));
     intake.tally().publish_since(&published);
     ending.unwrap_or(Ending::Hangup)
 }

@@ -1,22 +1,32 @@
+use crate::pacer::Pacer;
+use crate::silence::{Hole, Silence};
 use crate::tally::Tally;
-use crate::{Limits, Normaliser, opus};
+use crate::{ClockFault, Limits, Normaliser, opus};
 use bytes::Bytes;
 use media::{
-    AccessUnit, AudioCodec, AudioConfig, Config, FeedItem, ParseError, VideoCodec, VideoConfig, aac, h264, hevc,
+    AccessUnit, AudioCodec, AudioConfig, Config, FeedItem, MediaTime, ParseError, VideoCodec, VideoConfig, aac, h264,
+    hevc,
 };
 use rtmp::Event;
 use rtmp::flv::{self, AudioPacket, FlvError, VideoPacket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Turns the media events of one RTMP session into feed items: reads configurations, checks each unit once, and puts
-/// it on the session's timeline. Pure; no bytes that lie about their lengths get past it.
+/// How far media may be ahead of real time before it is held back. Less would delay an encoder that sends its first group
+/// of pictures at once.
+const LEAD: MediaTime = MediaTime::from_millis(2000);
+
+/// Turns the media events of one RTMP session into feed items: reads configurations, checks each unit once, puts it on the
+/// session's timeline, fills in silence for missing sound, and holds back what comes faster than real time. Pure; no bytes
+/// that lie about their lengths get past it.
 ///
 /// A configuration that repeats is ignored; a changed one makes the units behind it carry the new one, and pictures are
 /// dropped until the next keyframe. Parameter sets inside pictures are left as they are.
 #[derive(Debug)]
 pub struct Intake {
     normaliser: Normaliser,
+    silence: Silence,
+    pacer: Pacer,
     video: Option<Arc<VideoConfig>>,
     audio: Option<Arc<AudioConfig>>,
     needs_keyframe: bool,
@@ -27,6 +37,7 @@ pub struct Intake {
     audio_waits_since: Option<Instant>,
     keyframe_waits_since: Option<Instant>,
     last_media: Instant,
+    fault: Option<ClockFault>,
     tally: Tally,
     configuration_deadline: Duration,
     keyframe_deadline: Duration,
@@ -68,6 +79,8 @@ impl Intake {
     pub fn new(limits: &Limits, now: Instant) -> Self {
         Self {
             normaliser: Normaliser::new(),
+            silence: Silence::default(),
+            pacer: Pacer::new(limits.burst_max.into(), limits.burst_bytes_max),
             video: None,
             audio: None,
             needs_keyframe: true,
@@ -77,23 +90,60 @@ impl Intake {
             audio_waits_since: None,
             keyframe_waits_since: None,
             last_media: now,
+            fault: None,
             tally: Tally::default(),
             configuration_deadline: limits.configuration_deadline,
             keyframe_deadline: limits.keyframe_deadline,
         }
     }
 
-    /// Takes one event; `give` gets none, one or two items. Events that are not media do nothing.
+    /// Takes one event that came at `now`, which must not go back; `give` gets what is due by then, which may be nothing.
+    /// Events that are not media do nothing.
     ///
     /// # Errors
     /// When the publisher's media can't be used; it is to be closed with the text.
-    pub fn take(&mut self, event: Event, now: Instant, mut give: impl FnMut(FeedItem)) -> Result<(), MediaFault> {
+    pub fn take(&mut self, event: Event, now: Instant, give: impl FnMut(FeedItem)) -> Result<(), MediaFault> {
+        let taken = self.read(event, now);
+        if let Some(thrown) = self.pacer.trim() {
+            self.tally.burst += thrown.units;
+            self.tally.breaks += 1;
+            self.needs_keyframe |= thrown.needs_keyframe;
+            self.normaliser.pull_back(thrown.span);
+            self.silence.forget();
+        }
+        self.release(now, give);
+        taken
+    }
+
+    /// Gives what was held back and is due by `now`.
+    pub fn release(&mut self, now: Instant, mut give: impl FnMut(FeedItem)) {
+        let ahead = |unit: &AccessUnit| self.normaliser.ahead(unit.track(), unit.dts, now);
+        while !self.pacer.is_empty() && self.pacer.next_unit().is_none_or(|unit| ahead(unit) <= LEAD) {
+            self.pacer.pop().into_iter().for_each(&mut give);
+        }
+    }
+
+    /// When [`Intake::release`] has something to give again, seen from `now`; `None` when nothing is held back.
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        let unit = self.pacer.next_unit()?;
+        Some(now + (self.normaliser.ahead(unit.track(), unit.dts, now) - LEAD).to_duration())
+    }
+
+    /// Gives everything that was held back, as nothing more will come.
+    pub fn finish(&mut self, give: impl FnMut(FeedItem)) {
+        std::iter::from_fn(|| self.pacer.pop()).for_each(give);
+    }
+
+    fn read(&mut self, event: Event, now: Instant) -> Result<(), MediaFault> {
         match event {
-            Event::Metadata(announced) => give(FeedItem::Announced(announced)),
+            Event::Metadata(announced) => {
+                self.silence.announce(announced.audio);
+                self.pacer.push(FeedItem::Announced(announced));
+            }
             Event::Video { timestamp, payload } => match flv::parse_video(&payload) {
                 Ok(VideoPacket::Config { codec, record }) => self.video_config(codec, record, now)?,
                 Ok(VideoPacket::Frame { codec, composition_ms, data }) => {
-                    self.picture(codec, timestamp, composition_ms, data, now, &mut give)?
+                    self.picture(codec, timestamp, composition_ms, data, now)?
                 }
                 Ok(VideoPacket::End | VideoPacket::Ignored) => {}
                 Err(FlvError::Truncated(_)) => self.tally.damaged += 1,
@@ -101,7 +151,7 @@ impl Intake {
             },
             Event::Audio { timestamp, payload } => match flv::parse_audio(&payload) {
                 Ok(AudioPacket::Config { codec, record }) => self.audio_config(codec, record, now)?,
-                Ok(AudioPacket::Frame { codec, data }) => self.sound(codec, timestamp, data, now, &mut give)?,
+                Ok(AudioPacket::Frame { codec, data }) => self.sound(codec, timestamp, data, now)?,
                 Ok(AudioPacket::End | AudioPacket::Ignored) => {}
                 Err(FlvError::Truncated(_)) => self.tally.damaged += 1,
                 Err(fault) => return Err(fault.into()),
@@ -114,6 +164,11 @@ impl Intake {
     /// When a frame or a configuration came last; the time of creation before the first.
     pub fn last_media(&self) -> Instant {
         self.last_media
+    }
+
+    /// What was found wrong with the publisher's clock since this was asked last.
+    pub fn take_fault(&mut self) -> Option<ClockFault> {
+        self.fault.take()
     }
 
     /// The counts so far.
@@ -185,7 +240,6 @@ impl Intake {
         composition_ms: i32,
         data: Bytes,
         now: Instant,
-        give: &mut impl FnMut(FeedItem),
     ) -> Result<(), MediaFault> {
         self.last_media = now;
         let Some(config) = self.video.clone().filter(|v| v.codec == codec) else {
@@ -215,13 +269,19 @@ impl Intake {
         }
         self.needs_keyframe = false;
         self.keyframe_waits_since = None;
-        let placed = self.normaliser.video(timestamp, composition_ms);
+        let placed = self.normaliser.video(timestamp, composition_ms, now);
+        self.note_fault();
+        let Some(placed) = placed else {
+            self.tally.overlapping += 1;
+            self.needs_keyframe = true;
+            return Ok(());
+        };
         self.tally.video_units += 1;
-        if placed.is_break {
-            self.tally.breaks += 1;
-            give(FeedItem::Break);
+        self.note_break(placed.is_break);
+        if let Some(hole) = self.silence.picture(placed.dts, now, self.audio.as_ref()) {
+            self.fill_behind(&hole);
         }
-        give(FeedItem::Unit(AccessUnit {
+        self.pacer.push(FeedItem::Unit(AccessUnit {
             config: Config::Video(config),
             dts: placed.dts,
             pts: placed.pts,
@@ -231,14 +291,7 @@ impl Intake {
         Ok(())
     }
 
-    fn sound(
-        &mut self,
-        codec: AudioCodec,
-        timestamp: u32,
-        data: Bytes,
-        now: Instant,
-        give: &mut impl FnMut(FeedItem),
-    ) -> Result<(), MediaFault> {
+    fn sound(&mut self, codec: AudioCodec, timestamp: u32, data: Bytes, now: Instant) -> Result<(), MediaFault> {
         self.last_media = now;
         let Some(config) = self.audio.clone().filter(|a| a.codec == codec) else {
             self.tally.without_config += 1;
@@ -255,14 +308,20 @@ impl Intake {
             self.tally.damaged += 1;
             return Ok(());
         };
-        let placed = self.normaliser.audio(timestamp, samples, config.sample_rate);
-        self.tally.audio_units += 1;
+        let placed = self.normaliser.audio(timestamp, samples, config.sample_rate, now);
         self.tally.reanchored = self.normaliser.reanchored();
-        if placed.is_break {
-            self.tally.breaks += 1;
-            give(FeedItem::Break);
+        self.note_fault();
+        let Some(placed) = placed else {
+            self.tally.overlapping += 1;
+            return Ok(());
+        };
+        self.tally.audio_units += 1;
+        self.note_break(placed.is_break);
+        let end = placed.dts + MediaTime::from_units(i64::from(samples), config.sample_rate);
+        if let Some(hole) = self.silence.sound(placed.dts, end, now, &config) {
+            self.fill_before(&hole);
         }
-        give(FeedItem::Unit(AccessUnit {
+        self.pacer.push(FeedItem::Unit(AccessUnit {
             config: Config::Audio(config),
             dts: placed.dts,
             pts: placed.pts,
@@ -270,6 +329,40 @@ impl Intake {
             data,
         }));
         Ok(())
+    }
+
+    /// Makes the span silent behind the sound so far.
+    fn fill_behind(&mut self, hole: &Hole) {
+        let rate = hole.config.sample_rate;
+        while let Some(at) = self.normaliser.silence(hole.from, hole.until, hole.samples, rate) {
+            self.tally.silent_units += 1;
+            self.silence.given(at + MediaTime::from_units(i64::from(hole.samples), rate));
+            self.pacer.push(FeedItem::Unit(hole.unit(at)));
+        }
+    }
+
+    /// Makes the span silent before a frame that has its place already.
+    fn fill_before(&mut self, hole: &Hole) {
+        let time = |frames: i64| MediaTime::from_units(frames * i64::from(hole.samples), hole.config.sample_rate);
+        for at in (0..).map(|n| hole.from + time(n)).take_while(|at| *at + time(1) <= hole.until) {
+            self.tally.silent_units += 1;
+            self.pacer.push(FeedItem::Unit(hole.unit(at)));
+        }
+    }
+
+    fn note_break(&mut self, is_break: bool) {
+        if is_break {
+            self.tally.breaks += 1;
+            self.silence.forget();
+            self.pacer.push(FeedItem::Break);
+        }
+    }
+
+    fn note_fault(&mut self) {
+        if let Some(fault) = self.normaliser.take_fault() {
+            self.tally.clock_faults += 1;
+            self.fault = Some(fault);
+        }
     }
 
     fn check_configuration(

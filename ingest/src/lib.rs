@@ -36,13 +36,15 @@ mod intake;
 mod limits;
 mod normaliser;
 mod opus;
+mod pacer;
+mod silence;
 mod stranger;
 mod tally;
 
 pub use door::Ingest;
 pub use intake::{Intake, MediaFault};
 pub use limits::Limits;
-pub use normaliser::{Normaliser, Placed};
+pub use normaliser::{ClockFault, Normaliser, Placed};
 pub use tally::Tally;
 
 use media::FeedReader;

@@ -25,6 +25,11 @@ pub struct Limits {
     pub configuration_deadline: Duration,
     /// Pictures may come without a keyframe at the start for this long.
     pub keyframe_deadline: Duration,
+    /// Media that comes faster than real time is held back until its time comes, but no more than this much of it; the
+    /// oldest goes first, in whole groups of pictures.
+    pub burst_max: Duration,
+    /// Payload bytes held back for the same reason.
+    pub burst_bytes_max: usize,
     /// Items a feed holds for its readers; the oldest go first. At 60 fps with audio, 1,100 are 10 s.
     pub feed_units_max: usize,
     /// Payload bytes a feed holds.
@@ -46,6 +51,8 @@ impl Default for Limits {
             tarpit: Duration::from_secs(1),
             configuration_deadline: Duration::from_secs(5),
             keyframe_deadline: Duration::from_secs(15),
+            burst_max: Duration::from_secs(10),
+            burst_bytes_max: 32 << 20,
             feed_units_max: 1100,
             feed_bytes_max: 32 << 20,
             goodbye: Duration::from_secs(3),

@@ -1,4 +1,12 @@
+//! The [`Normaliser`]: from a publisher's stamps to the session's timeline.
+
+mod clock;
+mod pulse;
+
+use clock::{Clock, Found};
 use media::{MediaTime, Track};
+use pulse::Verdict;
+use std::time::Instant;
 
 /// Where the first unit of a session stands, so that nothing ever goes negative: reorder shifts, a second track that
 /// begins earlier, encoder priming.
@@ -7,16 +15,20 @@ const BASE: MediaTime = MediaTime::from_millis(10_000);
 /// (RELIABILITY A9).
 const JUMP_BACK: MediaTime = MediaTime::from_millis(500);
 const JUMP_FORWARD: MediaTime = MediaTime::from_millis(3000);
-/// A second track that begins farther than this from the first runs on another clock (RELIABILITY A10).
-const SKEW_MAX: MediaTime = MediaTime::from_millis(5000);
+/// A track that joins farther from the other than this runs on another clock (RELIABILITY A10).
+const JOIN_MAX: MediaTime = MediaTime::from_millis(5000);
+/// Tracks that both run and stay farther apart than this for [`SKEW_PATIENCE`] are put together: the packager lists a track
+/// as missing that is 2.5 s late.
+const SKEW_MAX: MediaTime = MediaTime::from_millis(2000);
+const SKEW_PATIENCE: MediaTime = MediaTime::from_millis(3000);
 /// Where a rebased clock goes on behind the newest unit: about a frame.
 const REBASE_STEP: MediaTime = MediaTime::from_millis(33);
 /// Audio runs on its sample count until it is this far from the stamps (DESIGN 8.1).
 const AUDIO_DRIFT_MAX: MediaTime = MediaTime::from_millis(20);
 /// No reordering needs more: 16 pictures at 8 per second are 2 s.
 const COMPOSITION_MAX: MediaTime = MediaTime::from_millis(3000);
-/// Encoders that keep only 24 bits of a stamp wrap here, at 4 h 39 m.
-const WRAP_24_MS: i64 = 1 << 24;
+/// Both tracks are off by a fault they share when one is off and the other by at least this.
+const SHARED_FAULT_MIN: MediaTime = MediaTime::from_millis(1000);
 
 /// Where a unit stands on the session's timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,40 +41,62 @@ pub struct Placed {
     pub is_break: bool,
 }
 
-/// Puts the publisher's stamps (milliseconds modulo 2^32) on a session's timeline at 90 kHz. Pure.
+/// What is wrong with a publisher's clock; the text is for its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClockFault {
+    /// The stamps jumped, or what they belong to came seconds late and stayed late.
+    #[error("the encoder's clock jumped; playback goes on behind a discontinuity")]
+    Jump,
+    /// Sound and picture are seconds apart.
+    #[error(
+        "sound and picture came more than 5 s apart and were put together by when they arrive; restart the encoder"
+    )]
+    Skew,
+    /// All stamps are equal.
+    #[error(
+        "the encoder gives all its units the same time stamp, so they are timed by when they arrive; update it or restart it"
+    )]
+    Stuck,
+    /// The stamps run faster or slower than time does.
+    #[error(
+        "the encoder's clock runs at another speed than time, so its units are timed by when they arrive; restart it, and with ffmpeg put -re before -i"
+    )]
+    Drift,
+}
+
+/// Puts the publisher's stamps (milliseconds modulo 2^32) on a session's timeline at 90 kHz. Pure: the moment of arrival
+/// comes in with each unit.
 ///
 /// Both tracks share one offset, so lip-sync is what the publisher sent. Stamps are extended over wraps of 32 bits (and
-/// of 24, which some encoders make); a jump is rebased so that the timeline goes on without a hole; decode times rise
-/// strictly; a negative composition offset shifts decode times back, never presentation times. Audio is placed by its
-/// sample count, and re-anchored to its stamps by stretching (or shortening) one frame when it drifts by 20 ms.
+/// of 24, which some encoders make). A jump is rebased to where the wall clock is, so the timeline neither stretches nor
+/// shrinks against it; a gap that the wall clock confirms stays a gap. Stamps that stand still, or run more than two
+/// seconds away from the wall clock at an even speed, are not used any more: units are placed by when they arrive.
+/// Decode times rise strictly; a negative composition offset shifts decode times back, never presentation times. Audio is
+/// placed by its sample count, and re-anchored to its stamps by stretching (or shortening) one frame when it drifts by
+/// 20 ms.
 ///
 /// ```
 /// use ingest::Normaliser;
 /// let mut normaliser = Normaliser::new();
-/// let first = normaliser.video(1_000_000, 66);
+/// let first = normaliser.video(1_000_000, 66, std::time::Instant::now()).expect("nothing came before it");
 /// assert_eq!((first.dts.as_millis(), first.pts.as_millis()), (10_000, 10_066));
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Normaliser {
+    /// When the first unit came, at [`BASE`] on the timeline.
+    start: Option<Instant>,
     video: Clock,
     audio: Clock,
     /// The offset made last; a track whose own no longer fits tries it before making a new one.
     shared: Option<MediaTime>,
     /// How far decode times are shifted back to stay before presentation times.
     reorder_shift: MediaTime,
+    /// The last composition offset that made sense.
+    composition: MediaTime,
     samples: Option<SampleClock>,
+    skewed_since: Option<Instant>,
     reanchored: u64,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Clock {
-    /// The last stamp, extended to 64 bits, milliseconds.
-    extended: Option<i64>,
-    /// Added to an extended stamp.
-    offset: MediaTime,
-    /// The latest place of a stamp, before the rules for decode times.
-    at: Option<MediaTime>,
-    last_dts: Option<MediaTime>,
+    fault: Option<ClockFault>,
 }
 
 struct Place {
@@ -87,20 +121,31 @@ impl Normaliser {
         Self::default()
     }
 
-    /// Places a picture. `stamp` is its decode time, `composition_ms` presentation minus decode time;
-    /// beyond 3 s it is cut.
-    pub fn video(&mut self, stamp: u32, composition_ms: i32) -> Placed {
-        let Place { at, is_break, .. } = self.place(Track::Video, stamp);
-        let composition = MediaTime::from_millis(i64::from(composition_ms)).clamp(-COMPOSITION_MAX, COMPOSITION_MAX);
+    /// Places a picture that came at `now`, which must not go back. `stamp` is its decode time, `composition_ms`
+    /// presentation minus decode time; one longer than reordering explains is taken for the one before. `None` when its time was given to something else.
+    pub fn video(&mut self, stamp: u32, composition_ms: i32, now: Instant) -> Option<Placed> {
+        let Place { at, is_break, .. } = self.place(Track::Video, stamp, None, now);
+        if self.video.is_taken(at) {
+            return None;
+        }
+        let told = MediaTime::from_millis(i64::from(composition_ms));
+        // One that no reordering explains would show its picture seconds away from its neighbours.
+        let composition = if told.abs() <= self.video.composition_max() { told } else { self.composition };
+        self.composition = composition;
         let pts = at + composition;
         self.reorder_shift = self.reorder_shift.max(-composition);
         let dts = self.video.rise(at - self.reorder_shift);
-        Placed { dts, pts: pts.max(dts), is_break }
+        Some(Placed { dts, pts: pts.max(dts), is_break })
     }
 
-    /// Places an audio frame of `samples` samples at `rate` per second (both at least 1).
-    pub fn audio(&mut self, stamp: u32, samples: u32, rate: u32) -> Placed {
-        let Place { at, is_break, is_moved } = self.place(Track::Audio, stamp);
+    /// Places an audio frame of `samples` samples at `rate` per second (both at least 1) that came at `now`. `None` when its
+    /// time was given to something else, such as silence.
+    pub fn audio(&mut self, stamp: u32, samples: u32, rate: u32, now: Instant) -> Option<Placed> {
+        let lasts = MediaTime::from_units(i64::from(samples), rate);
+        let Place { at, is_break, is_moved } = self.place(Track::Audio, stamp, Some(lasts), now);
+        if self.audio.is_taken(at) {
+            return None;
+        }
         let counted = self.samples.as_ref().filter(|clock| clock.rate == rate && !is_moved).map(SampleClock::now);
         let near = counted.filter(|counted| (at - *counted).abs() <= AUDIO_DRIFT_MAX);
         if near.is_none() {
@@ -111,7 +156,44 @@ impl Normaliser {
         if let Some(clock) = &mut self.samples {
             clock.samples += i64::from(samples);
         }
-        Placed { dts, pts: dts, is_break }
+        Some(Placed { dts, pts: dts, is_break })
+    }
+
+    /// The place of a silent audio frame that ends by `until`, right behind the sound so far, but not before `from`. `None`
+    /// when the sound has come that far.
+    pub fn silence(&mut self, from: MediaTime, until: MediaTime, samples: u32, rate: u32) -> Option<MediaTime> {
+        let counted = self.samples.as_ref().filter(|clock| clock.rate == rate).map(SampleClock::now);
+        let counted = counted.filter(|counted| *counted >= from);
+        let wanted = counted.unwrap_or(from).max(self.audio.last_dts.unwrap_or(from));
+        if wanted + MediaTime::from_units(i64::from(samples), rate) > until {
+            return None;
+        }
+        let dts = self.audio.rise(wanted);
+        if counted.is_none() {
+            self.samples = Some(SampleClock { anchor: dts, samples: 0, rate });
+        }
+        if let Some(clock) = &mut self.samples {
+            clock.samples += i64::from(samples);
+            self.audio.taken_until = Some(clock.now());
+        }
+        Some(dts)
+    }
+
+    /// Takes `span` out of the timeline: units come to stand that much earlier from now on, as so much media was thrown
+    /// away before anyone saw it.
+    pub fn pull_back(&mut self, span: MediaTime) {
+        self.video.pull_back(span);
+        self.audio.pull_back(span);
+        self.shared = self.shared.map(|offset| offset - span);
+        if let Some(clock) = &mut self.samples {
+            clock.anchor -= span;
+        }
+    }
+
+    /// How far a time of a track is ahead of what usually comes at `now`; negative when it is late.
+    pub fn ahead(&self, track: Track, time: MediaTime, now: Instant) -> MediaTime {
+        let clock = if track == Track::Video { &self.video } else { &self.audio };
+        time - (self.wall(now) - clock.pulse.base())
     }
 
     /// How often audio was re-anchored, since the beginning.
@@ -119,57 +201,129 @@ impl Normaliser {
         self.reanchored
     }
 
+    /// What was found wrong since this was asked last; a later fault replaces an earlier one.
+    pub fn take_fault(&mut self) -> Option<ClockFault> {
+        self.fault.take()
+    }
+
     /// The newest place of any track.
     fn front(&self) -> Option<MediaTime> {
         self.video.at.max(self.audio.at)
     }
 
-    /// Extends a stamp and finds its place.
-    fn place(&mut self, track: Track, stamp: u32) -> Place {
-        let front = self.front();
-        let other = if track == Track::Video { &self.audio } else { &self.video };
-        let other_extended = other.extended;
-        let clock = if track == Track::Video { &mut self.video } else { &mut self.audio };
-        let extended = extend(stamp, clock.extended.or(other_extended));
-        clock.extended = Some(extended);
-        let stamped = MediaTime::from_millis(extended);
-        let (Some(front), Some(shared)) = (front, self.shared) else {
-            clock.offset = BASE - stamped;
-            clock.at = Some(BASE);
-            self.shared = Some(clock.offset);
+    /// The time on the timeline that goes with `now`, had the first unit been neither early nor late.
+    fn wall(&self, now: Instant) -> MediaTime {
+        BASE + self.start.map_or(MediaTime::ZERO, |start| MediaTime::from(now.saturating_duration_since(start)))
+    }
+
+    fn pair(&mut self, track: Track) -> (&mut Clock, &mut Clock) {
+        match track {
+            Track::Video => (&mut self.video, &mut self.audio),
+            Track::Audio => (&mut self.audio, &mut self.video),
+        }
+    }
+
+    /// Finds the place of a unit by its stamp, or by its arrival when its track's stamps are of no use. `lasts` is its
+    /// length, when that is known.
+    fn place(&mut self, track: Track, stamp: u32, lasts: Option<MediaTime>, now: Instant) -> Place {
+        self.start.get_or_insert(now);
+        let (wall, front, shared) = (self.wall(now), self.front(), self.shared);
+        let (own, other) = self.pair(track);
+        let stamped = own.read(stamp, other, now);
+        let (Some(front), Some(shared)) = (front, shared) else {
+            own.begin(BASE, stamped);
+            own.pulse.look(MediaTime::ZERO, now);
+            self.shared = Some(BASE - stamped);
             return Place { at: BASE, is_break: false, is_moved: true };
         };
-        let fits = |at: MediaTime| match clock.at {
-            Some(last) => at >= last - JUMP_BACK && at <= last.max(front) + JUMP_FORWARD,
-            None => (at - front).abs() <= SKEW_MAX,
-        };
-        let is_first = clock.at.is_none();
-        let own = if is_first { shared } else { clock.offset };
-        let (offset, is_break) = if fits(stamped + own) {
-            (own, false)
-        } else if fits(stamped + shared) {
-            (shared, false)
-        } else {
+        if own.by_arrival {
+            let (at, is_break) = own.step(wall, lasts);
+            if is_break {
+                self.fault = Some(ClockFault::Jump);
+            }
+            return Place { at, is_break, is_moved: is_break };
+        }
+        let is_first = own.at.is_none();
+        let (offset, is_break) = match own.find(stamped, shared, front, wall) {
+            Found::Fits(offset) => (offset, false),
+            Found::Gap(offset) => (offset, true),
             // A track that joins on a clock of its own breaks nothing.
-            (front + REBASE_STEP - stamped, !is_first)
+            Found::Nothing if is_first => (front + REBASE_STEP - stamped, false),
+            Found::Nothing => {
+                own.pulse.forget();
+                ((wall - own.pulse.base()).max(front + REBASE_STEP) - stamped, true)
+            }
         };
-        let is_moved = clock.offset != offset;
-        clock.offset = offset;
+        let is_moved = own.offset != offset;
+        own.offset = offset;
+        let at = stamped + offset;
+        own.at = own.at.max(Some(at));
         if is_break {
             self.shared = Some(offset);
+            self.fault = Some(ClockFault::Jump);
+            return Place { at, is_break, is_moved };
         }
-        let at = stamped + offset;
-        clock.at = clock.at.max(Some(at));
+        let verdict = own.pulse.look(wall - at, now);
+        if own.is_stuck() {
+            own.by_arrival = true;
+            self.fault = Some(ClockFault::Stuck);
+        } else if let Some(late) = self.judge(track, verdict) {
+            return Place { at: at + late, is_break: true, is_moved: true };
+        } else if let Some(off) = self.skew(track, now) {
+            let (own, _) = self.pair(track);
+            own.offset += off;
+            own.at = Some(at + off);
+            own.taken_until = own.last_dts.max(own.taken_until);
+            own.pulse.forget();
+            self.fault = Some(ClockFault::Skew);
+            return Place { at: at + off, is_break: false, is_moved: true };
+        }
         Place { at, is_break, is_moved }
     }
-}
 
-impl Clock {
-    /// The wanted decode time, or the first one after the last.
-    fn rise(&mut self, wanted: MediaTime) -> MediaTime {
-        let dts = self.last_dts.map_or(wanted, |last| wanted.max(last + MediaTime::from_ticks(1)));
-        self.last_dts = Some(dts);
-        dts
+    /// Does what a verdict on one track asks for, on both tracks when both are off; how much later the unit is to stand.
+    fn judge(&mut self, track: Track, verdict: Verdict) -> Option<MediaTime> {
+        let (own, other) = self.pair(track);
+        let shares = other.at.is_some() && other.pulse.deviation().abs() >= SHARED_FAULT_MIN;
+        match verdict {
+            Verdict::Fine => None,
+            Verdict::Drift => {
+                own.by_arrival = true;
+                other.by_arrival |= shares;
+                self.fault = Some(ClockFault::Drift);
+                None
+            }
+            Verdict::Late(late) => {
+                own.postpone(late);
+                if shares {
+                    other.postpone(late);
+                }
+                let offset = own.offset;
+                self.shared = Some(offset);
+                self.samples = None;
+                self.fault = Some(ClockFault::Jump);
+                Some(late)
+            }
+        }
+    }
+
+    /// What brings this track to the other one, when they have been too far apart for too long and this is the one that is
+    /// off the wall clock.
+    fn skew(&mut self, track: Track, now: Instant) -> Option<MediaTime> {
+        let (own, other) = self.pair(track);
+        let (Some(at), Some(beside)) = (own.at, other.at) else { return None };
+        let apart = (at - beside).abs() > SKEW_MAX && other.is_running(now);
+        let is_culprit = own.pulse.deviation().abs() >= other.pulse.deviation().abs();
+        if !apart {
+            self.skewed_since = None;
+            return None;
+        }
+        let since = *self.skewed_since.get_or_insert(now);
+        let is_over = MediaTime::from(now.saturating_duration_since(since)) >= SKEW_PATIENCE;
+        (is_over && is_culprit).then(|| {
+            self.skewed_since = None;
+            beside - at
+        })
     }
 }
 
@@ -177,20 +331,6 @@ impl SampleClock {
     fn now(&self) -> MediaTime {
         self.anchor + MediaTime::from_units(self.samples, self.rate)
     }
-}
-
-/// The 64-bit stamp nearest to `last` that ends in these 32 bits.
-fn extend(stamp: u32, last: Option<i64>) -> i64 {
-    let Some(last) = last else { return i64::from(stamp) };
-    let step = i64::from(stamp.wrapping_sub(last as u32) as i32);
-    // A step back of almost exactly 2^24 from just below a multiple of it is a 24-bit wrap, not a jump.
-    let wrapped = step + WRAP_24_MS;
-    if (-JUMP_BACK.as_millis()..=JUMP_FORWARD.as_millis()).contains(&wrapped)
-        && i64::from(stamp) < 2 * JUMP_FORWARD.as_millis()
-    {
-        return last + wrapped;
-    }
-    last + step
 }
 
 #[cfg(test)]

@@ -57,6 +57,48 @@ pub fn adts_header(config: &AudioConfig, payload: usize) -> Option<[u8; 7]> {
     ])
 }
 
+/// A frame of silence: the elements of the channel layout (ISO/IEC 14496-3, table 1.19), each without any scale factor
+/// band, so it is the same for every sample rate and frame length. `None` for a layout there is no configuration of.
+pub fn silent_frame(channels: u8) -> Option<Bytes> {
+    const SINGLE: u32 = 0;
+    const PAIR: u32 = 1;
+    const LOW: u32 = 3;
+    const END: u32 = 7;
+    let elements: &[u32] = match channels {
+        1 => &[SINGLE],
+        2 => &[PAIR],
+        3 => &[SINGLE, PAIR],
+        4 => &[SINGLE, PAIR, SINGLE],
+        5 => &[SINGLE, PAIR, PAIR],
+        6 => &[SINGLE, PAIR, PAIR, LOW],
+        8 => &[SINGLE, PAIR, PAIR, PAIR, LOW],
+        _ => return None,
+    };
+    let mut bits: Vec<bool> = Vec::new();
+    let mut put = |value: u32, count: u32| bits.extend((0..count).rev().map(|n| value >> n & 1 == 1));
+    for (n, element) in elements.iter().enumerate() {
+        put(*element, 3);
+        let tag = elements[..n].iter().filter(|e| *e == element).count();
+        put(tag as u32, 4);
+        if *element == PAIR {
+            // common_window; ics_info with max_sfb 0 and no prediction; no M/S; for each channel: global_gain, no pulses, no
+            // noise shaping, no gain control.
+            put(1, 1);
+            put(0, 11 + 2);
+            put(0, 2 * (8 + 3));
+        } else {
+            // global_gain, ics_info, no pulses, no noise shaping, no gain control.
+            put(0, 8 + 11 + 3);
+        }
+    }
+    put(END, 3);
+    Some(
+        bits.chunks(8)
+            .map(|byte| byte.iter().enumerate().fold(0, |sum, (n, bit)| sum | u8::from(*bit) << (7 - n)))
+            .collect(),
+    )
+}
+
 struct Bits<'a> {
     data: &'a [u8],
     at: usize,

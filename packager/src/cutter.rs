@@ -2,6 +2,7 @@
 
 use crate::parts::PartRule;
 use crate::plan::Plan;
+use crate::wall::Wall;
 use media::{AccessUnit, AudioConfig, FrameRate, MediaTime, VideoConfig};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ const SEGMENT: MediaTime = MediaTime::from_millis(2000);
 const FORCED_SHORT: MediaTime = MediaTime::from_millis(2400);
 /// EXTINF must round to the target at most; an audio frame (46 ms at 22,050 Hz) may be added to a segment.
 const OVER_TARGET_MAX: MediaTime = MediaTime::from_millis(450);
+/// A segment may begin this much before its plan: where the one before ended, a picture early.
+const JOINED_MAX: MediaTime = MediaTime::from_millis(400);
 /// Audio waits this long for the video before it goes on alone.
 const VIDEO_WAIT: MediaTime = MediaTime::from_millis(2000);
 /// While the video is away, boundaries follow the audio this far behind, so that returning video is not too late for
@@ -91,6 +94,7 @@ pub(crate) struct Cutter {
     last_idr: Option<MediaTime>,
     longest_gop: Option<MediaTime>,
     clock: Option<(Instant, MediaTime)>,
+    wall: Wall,
 }
 
 impl Cutter {
@@ -104,7 +108,7 @@ impl Cutter {
         passthrough: bool,
     ) -> Self {
         Self {
-            plan: Plan::new(parts),
+            plan: Plan::new(parts, target + OVER_TARGET_MAX - grid.time_of(1).min(JOINED_MAX)),
             next_msn: first_msn,
             grid,
             target,
@@ -126,6 +130,7 @@ impl Cutter {
             last_idr: None,
             longest_gop: None,
             clock: None,
+            wall: Wall::default(),
         }
     }
 
@@ -171,8 +176,8 @@ impl Cutter {
         if unit.sync && pts > start && pts > self.plan.settled {
             let since = pts - start;
             if must || (self.passthrough && since >= SEGMENT_MIN) {
-                let end = if since > self.longest() {
-                    self.media_end().clamp(start + self.frame(), start + self.longest())
+                let end = if since > self.plan.longest {
+                    self.media_end().clamp(start + self.frame(), start + self.plan.longest)
                 } else {
                     pts
                 };
@@ -229,7 +234,7 @@ impl Cutter {
             }
             let start = self.open_start();
             if self.broken || self.stalled || (changed && pts > start) {
-                let end = if pts - start > self.longest() {
+                let end = if pts - start > self.plan.longest {
                     self.media_end().clamp(start + self.frame(), start + SEGMENT)
                 } else {
                     pts
@@ -286,7 +291,8 @@ impl Cutter {
 
     /// Nothing comes any more; the open segment ends with its media.
     pub fn finish(&mut self) {
-        let end = self.media_end().max(self.head() + self.frame());
+        // While a key frame is waited for, sound has gone on without boundaries.
+        let end = self.media_end().max(self.head() + self.frame()).min(self.open_start() + self.plan.longest);
         self.plan.settled = end;
         self.plan.finish(end);
     }
@@ -337,7 +343,7 @@ impl Cutter {
             let start = self.open_start();
             let natural = start + self.segment();
             let media_end = self.newest_video.map_or(start, |_| self.media_end());
-            let at = if media_end > start && media_end <= start + self.longest() { media_end } else { natural };
+            let at = if media_end > start && media_end <= start + self.plan.longest { media_end } else { natural };
             if at > until {
                 break;
             }
@@ -357,7 +363,8 @@ impl Cutter {
             self.passthrough = false;
             cues.push(Cue::Withdraw { at: start, reason });
         }
-        self.plan.cut(self.next_msn, end, start, discontinuity);
+        let late = self.wall.cut();
+        self.plan.cut(self.next_msn, end, start, discontinuity, late);
         cues.push(Cue::Boundary { msn: self.next_msn, at: start, discontinuity });
         self.next_msn += 1;
     }
@@ -393,6 +400,7 @@ impl Cutter {
     }
 
     fn set_clock(&mut self, pts: MediaTime, now: Instant) {
+        self.wall.look(pts, now);
         if self.clock.is_none_or(|(_, newest)| pts > newest) {
             self.clock = Some((now, pts));
         }
@@ -416,14 +424,10 @@ impl Cutter {
         self.grid.time_of(self.grid.frames_in(SEGMENT).max(1))
     }
 
-    /// The longest a segment may be.
-    fn longest(&self) -> MediaTime {
-        self.target + OVER_TARGET_MAX
-    }
-
     /// Where the open segment is cut when no key frame comes.
     fn forced_at(&self) -> MediaTime {
         let limit = if self.target <= SEGMENT { FORCED_SHORT } else { self.target - MediaTime::from_millis(500) };
+        let limit = limit.min(self.plan.longest);
         let mut frames = self.grid.frames_in(limit).max(1);
         if self.grid.time_of(frames) > limit && frames > 1 {
             frames -= 1;

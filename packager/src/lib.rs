@@ -46,6 +46,7 @@ mod segment;
 mod session;
 mod shelf;
 mod ts;
+mod wall;
 mod window;
 
 pub use cutter::Cue;

@@ -116,6 +116,11 @@ impl Packager {
             dropped("unexpected_track");
             return Vec::new();
         }
+        if !self.plan.audio_encoded && unit.audio().is_some_and(|audio| !audio.is_passthrough()) {
+            // Sound that changed to what players don't take, in a session without an encoder for it.
+            dropped("needs_encoding");
+            return Vec::new();
+        }
         self.first_media.get_or_insert(now);
         self.away = false;
         let decision = match unit.track() {
@@ -232,7 +237,7 @@ impl Packager {
         }
         self.cutter.finish();
         for (lane, declared) in &mut self.video {
-            lane.finish();
+            lane.finish(&self.cutter.plan);
             declared.settle(&lane.writer.meter);
         }
         if let Some((lane, declared)) = &mut self.audio {

@@ -19,6 +19,8 @@ pub(crate) struct Planned {
     pub discontinuity: bool,
     /// The spacing of its parts.
     pub part: MediaTime,
+    /// How far the wall clock is ahead of the session's time by now, for its date.
+    pub late: MediaTime,
 }
 
 /// The session's grid of segments, the newest ones; made by the [`crate::cutter::Cutter`], followed by every rendition.
@@ -28,14 +30,16 @@ pub(crate) struct Plan {
     pub rule: PartRule,
     segments: VecDeque<Planned>,
     first: Option<MediaTime>,
+    /// The longest a segment can be: EXTINF must round to the target at most.
+    pub longest: MediaTime,
     /// No boundary will ever be placed at or before this time, but those that are planned already.
     pub settled: MediaTime,
 }
 
 impl Plan {
-    /// An empty plan for parts by `rule`.
-    pub fn new(rule: PartRule) -> Self {
-        Self { rule, segments: VecDeque::new(), first: None, settled: MediaTime::ZERO }
+    /// An empty plan for parts by `rule` and segments of at most `longest`.
+    pub fn new(rule: PartRule, longest: MediaTime) -> Self {
+        Self { rule, longest, segments: VecDeque::new(), first: None, settled: MediaTime::ZERO }
     }
 
     /// The newest segment, still open.
@@ -48,8 +52,8 @@ impl Plan {
         self.first
     }
 
-    /// Ends the open segment at `end` and opens the next at `start`.
-    pub fn cut(&mut self, msn: u64, end: MediaTime, start: MediaTime, discontinuity: bool) {
+    /// Ends the open segment at `end` and opens the next at `start`, with a date `late` after the session's time.
+    pub fn cut(&mut self, msn: u64, end: MediaTime, start: MediaTime, discontinuity: bool, late: MediaTime) {
         let mut part = self.rule.usual;
         if let Some(open) = self.segments.back_mut() {
             debug_assert!(end > open.start && start >= end && msn == open.msn + 1);
@@ -57,7 +61,7 @@ impl Plan {
             part = self.rule.after(end - open.start);
         }
         self.first.get_or_insert(start);
-        self.segments.push_back(Planned { msn, start, end: None, discontinuity, part });
+        self.segments.push_back(Planned { msn, start, end: None, discontinuity, part, late });
         if self.segments.len() > REMEMBERED {
             self.segments.pop_front();
         }
@@ -85,6 +89,11 @@ impl Plan {
     pub fn containing(&self, at: MediaTime) -> Option<&Planned> {
         let planned = self.segments.iter().rev().find(|p| p.start <= at)?;
         planned.end.is_none_or(|end| at < end).then_some(planned)
+    }
+
+    /// Whether a segment behind this one begins with a discontinuity.
+    pub fn breaks_after(&self, msn: u64) -> bool {
+        self.segments.iter().rev().take_while(|p| p.msn > msn).any(|p| p.discontinuity)
     }
 
     /// Whether the segment `at` belongs to can't change any more.

@@ -63,16 +63,51 @@ impl Push {
             let body = [string("@setDataFrame").as_slice(), body].concat();
             return self.message(4, kind, 1, stamp, &body).await;
         }
-        self.message(if kind == 9 { 6 } else { 4 }, kind, 1, stamp, body).await
+        self.message(chunk_stream(kind), kind, 1, stamp, body).await
+    }
+
+    /// Begins a message of `size` bytes, of which only `first` are sent.
+    ///
+    /// # Errors
+    /// When the server has closed the connection.
+    pub async fn begin(&mut self, kind: u8, stamp: u32, size: u32, first: &[u8]) -> io::Result<()> {
+        let size = &size.to_be_bytes()[1..];
+        let head = [&[6], &stamp.to_be_bytes()[1..], size, &[kind, 1, 0, 0, 0]].concat();
+        self.writer.write_all(&[&head, first].concat()).await
     }
 
     /// Reads until the server closes and gives the last `onStatus` sentence, if there was one.
-    pub async fn last_words(mut self) -> Option<String> {
+    pub async fn last_words(self) -> Option<String> {
+        self.converse(Vec::new()).await
+    }
+
+    /// Sends each tag at its time, and reads meanwhile, until the server closes; gives its last `onStatus` sentence.
+    pub async fn converse(mut self, tags: Vec<(Duration, Tag)>) -> Option<String> {
         let mut last = None;
-        while let Ok(words) = self.replies.next(&mut self.reader).await {
-            if words.first().is_some_and(|word| word == "onStatus") {
-                last = words.last().cloned();
+        let mut replies = std::mem::take(&mut self.replies);
+        let start = tokio::time::Instant::now();
+        let sending = async {
+            for (due, tag) in &tags {
+                tokio::time::sleep_until(start + *due).await;
+                if write_message(&mut self.writer, chunk_stream(tag.kind), tag.kind, 1, tag.stamp, &tag.body)
+                    .await
+                    .is_err()
+                {
+                    break;
+                }
             }
+            std::future::pending::<()>().await;
+        };
+        let listening = async {
+            while let Ok(words) = replies.next(&mut self.reader).await {
+                if words.first().is_some_and(|word| word == "onStatus") {
+                    last = words.last().cloned();
+                }
+            }
+        };
+        tokio::select! {
+            () = sending => {}
+            () = listening => {}
         }
         last
     }
@@ -85,23 +120,7 @@ impl Push {
     }
 
     async fn message(&mut self, chunk_stream: u8, kind: u8, stream: u32, stamp: u32, body: &[u8]) -> io::Result<()> {
-        let short = stamp.min(0xFF_FFFF);
-        let extended = (short == 0xFF_FFFF).then(|| stamp.to_be_bytes());
-        let mut out = Vec::with_capacity(body.len() + 32);
-        out.push(chunk_stream);
-        out.extend_from_slice(&short.to_be_bytes()[1..]);
-        out.extend_from_slice(&(body.len() as u32).to_be_bytes()[1..]);
-        out.push(kind);
-        out.extend_from_slice(&stream.to_le_bytes());
-        // The announcement of our chunk size itself still travels in chunks of 128, and is shorter than that.
-        for (index, piece) in body.chunks(CHUNK).enumerate() {
-            if index > 0 {
-                out.push(0xC0 | chunk_stream);
-            }
-            out.extend(extended.iter().flatten());
-            out.extend_from_slice(piece);
-        }
-        self.writer.write_all(&out).await
+        write_message(&mut self.writer, chunk_stream, kind, stream, stamp, body).await
     }
 
     async fn answer_to(&mut self, wanted: &str) -> io::Result<()> {
@@ -118,6 +137,38 @@ impl Push {
     }
 }
 
+/// The chunk stream of a kind of message, as librtmp numbers them.
+fn chunk_stream(kind: u8) -> u8 {
+    if kind == 9 { 6 } else { 4 }
+}
+
+async fn write_message(
+    writer: &mut OwnedWriteHalf,
+    chunk_stream: u8,
+    kind: u8,
+    stream: u32,
+    stamp: u32,
+    body: &[u8],
+) -> io::Result<()> {
+    let short = stamp.min(0xFF_FFFF);
+    let extended = (short == 0xFF_FFFF).then(|| stamp.to_be_bytes());
+    let mut out = Vec::with_capacity(body.len() + 32);
+    out.push(chunk_stream);
+    out.extend_from_slice(&short.to_be_bytes()[1..]);
+    out.extend_from_slice(&(body.len() as u32).to_be_bytes()[1..]);
+    out.push(kind);
+    out.extend_from_slice(&stream.to_le_bytes());
+    // The announcement of our chunk size itself still travels in chunks of 128, and is shorter than that.
+    for (index, piece) in body.chunks(CHUNK).enumerate() {
+        if index > 0 {
+            out.push(0xC0 | chunk_stream);
+        }
+        out.extend(extended.iter().flatten());
+        out.extend_from_slice(piece);
+    }
+    writer.write_all(&out).await
+}
+
 /// A publisher in its own thread that sends tags at the times they are stamped with. Dropping it resets the connection.
 pub struct LivePush {
     stop: Arc<AtomicBool>,
@@ -130,6 +181,16 @@ impl LivePush {
     /// # Panics
     /// When no thread can be made.
     pub fn start(address: SocketAddr, app: &str, name: &str, tags: Vec<Tag>) -> Self {
+        let first = tags.first().map_or(0, |tag| tag.stamp);
+        let due = |tag: &Tag| Duration::from_millis(u64::from(tag.stamp.saturating_sub(first)));
+        Self::start_at(address, app, name, tags.into_iter().map(|tag| (due(&tag), tag)).collect())
+    }
+
+    /// The same with a time for each tag, whatever it is stamped with.
+    ///
+    /// # Panics
+    /// When no thread can be made.
+    pub fn start_at(address: SocketAddr, app: &str, name: &str, tags: Vec<(Duration, Tag)>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, app, name) = (Arc::clone(&stop), app.to_owned(), name.to_owned());
         let work = move || {
@@ -137,10 +198,8 @@ impl LivePush {
             runtime.block_on(async move {
                 let mut push = Push::start(&address.to_string(), &app, &name).await?;
                 let start = tokio::time::Instant::now();
-                let first = tags.first().map_or(0, |tag| tag.stamp);
-                for tag in &tags {
-                    let due = start + Duration::from_millis(u64::from(tag.stamp.saturating_sub(first)));
-                    tokio::time::sleep_until(due).await;
+                for (due, tag) in &tags {
+                    tokio::time::sleep_until(start + *due).await;
                     if stopped.load(Ordering::Relaxed) {
                         break;
                     }

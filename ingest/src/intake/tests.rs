@@ -26,6 +26,31 @@ impl Bench {
         self.intake.take(event, self.start + Duration::from_secs(seconds), |item| self.items.push(item))
     }
 
+    /// One message at a wall time in milliseconds, and what was due until then.
+    fn at_ms(&mut self, wall: u64, event: Event) {
+        self.intake.release(self.start + Duration::from_millis(wall), |item| self.items.push(item));
+        let taken = self.intake.take(event, self.start + Duration::from_millis(wall), |item| self.items.push(item));
+        taken.expect("usable media");
+    }
+
+    /// Picture `n` of 25 a second at a wall time, with the frame of sound beside it; a keyframe each second.
+    fn show(&mut self, wall: u64, n: u32, has_sound: bool) {
+        let picture = picture(&[&[if n.is_multiple_of(25) { 0x65 } else { 0x41 }, 1]]);
+        self.at_ms(wall, Event::Video { timestamp: n * 40, payload: picture.into() });
+        if has_sound {
+            // 48 kHz: 1,920 samples are two frames of 960.
+            for half in [0, 20] {
+                self.at_ms(wall, Event::Audio { timestamp: n * 40 + half, payload: Bytes::from_static(&[0xaf, 1, 1]) });
+            }
+        }
+    }
+
+    /// Decode times of a track, in milliseconds from the beginning of the session.
+    fn times(&self, track: Track) -> Vec<i64> {
+        let times = self.units().into_iter().filter(|u| u.track() == track).map(|u| u.dts.as_millis() - 10_000);
+        times.collect()
+    }
+
     fn video(&mut self, timestamp: u32, payload: &[u8]) -> Result<(), MediaFault> {
         self.at(0, Event::Video { timestamp, payload: Bytes::copy_from_slice(payload) })
     }
@@ -173,6 +198,120 @@ fn a_jump_gives_a_break_before_its_unit() {
     bench.audio(100_000, &[0xaf, 1, 1]).expect("a jump");
     assert!(matches!(bench.items[..], [FeedItem::Unit(_), FeedItem::Break, FeedItem::Unit(_)]));
     assert_eq!(bench.intake.tally().breaks, 1);
+}
+
+/// AAC-LC at 48 kHz, stereo, frames of 960 samples.
+const SHORT_FRAMES: [u8; 4] = [0xaf, 0, 0x11, 0x94];
+
+fn announced(audio: Option<bool>) -> Event {
+    Event::Metadata(media::Announced { audio, ..media::Announced::default() })
+}
+
+#[test]
+fn a_burst_is_held_back_until_its_time_and_nothing_is_lost() {
+    let mut bench = Bench::new();
+    bench.video(0, &config()).expect("config");
+    for n in 0..200 {
+        bench.show(u64::from(n) / 2, n, false);
+    }
+    let at_once = bench.times(Track::Video);
+    assert!((48..=55).contains(&at_once.len()), "two seconds at once: {}", at_once.len());
+    for n in 200..400 {
+        bench.show(100 + u64::from(n - 200) * 40, n, false);
+        let newest = *bench.times(Track::Video).last().expect("some");
+        assert!(newest <= 100 + i64::from(n - 200) * 40 + 2_100, "at the speed of real time: {newest}");
+        let due = bench.intake.due(bench.start + Duration::from_millis(100 + u64::from(n - 200) * 40));
+        assert!(due.is_some_and(|due| due <= bench.start + Duration::from_millis(200 + u64::from(n - 200) * 40)));
+    }
+    bench.intake.finish(|item| bench.items.push(item));
+    assert_eq!(bench.times(Track::Video), (0..400).map(|n| n * 40).collect::<Vec<_>>());
+    assert_eq!((bench.intake.tally().burst, bench.intake.tally().breaks), (0, 0));
+}
+
+#[test]
+fn more_than_ten_seconds_of_burst_lose_their_oldest_groups_and_leave_no_hole() {
+    let mut bench = Bench::new();
+    bench.video(0, &config()).expect("config");
+    bench.audio(0, &SHORT_FRAMES).expect("config");
+    // 20 s in one, then real time.
+    for n in 0..1000u32 {
+        let wall = if n < 500 { u64::from(n) * 2 } else { 1_000 + u64::from(n - 500) * 40 };
+        bench.show(wall, n, true);
+    }
+    let tally = bench.intake.tally().clone();
+    assert!(tally.burst > 300 && tally.breaks > 0, "{tally:?}");
+    let video = bench.times(Track::Video);
+    assert!(video.windows(2).all(|w| w[1] - w[0] <= 80), "no hole");
+    assert!(bench.times(Track::Audio).windows(2).all(|w| (1..=1_000).contains(&(w[1] - w[0]))));
+    let last = *video.last().expect("some");
+    assert!((21_000..23_100).contains(&last), "at the speed of real time after 21 s: {last}");
+    let breaks: Vec<_> =
+        bench.items.windows(2).filter(|w| matches!(w[0], FeedItem::Break)).map(|w| w[1].clone()).collect();
+    assert!((1..=tally.breaks).contains(&(breaks.len() as u64)), "{breaks:?}");
+    assert!(breaks.iter().all(|item| matches!(item, FeedItem::Unit(unit) if unit.sync)), "each goes on at a key frame");
+}
+
+#[test]
+fn bytes_held_back_are_bounded_too() {
+    let limits = Limits { burst_bytes_max: 4_000, ..Limits::default() };
+    let mut bench = Bench::new();
+    bench.intake = Intake::new(&limits, bench.start);
+    bench.video(0, &config()).expect("config");
+    for n in 0..200u32 {
+        let nal = [&[if n.is_multiple_of(25) { 0x65 } else { 0x41 }][..], &[7; 95]].concat();
+        bench.at_ms(0, Event::Video { timestamp: n * 40, payload: picture(&[&nal]).into() });
+    }
+    assert!(bench.intake.tally().burst >= 75, "{:?}", bench.intake.tally());
+}
+
+#[test]
+fn announced_sound_is_silence_until_it_comes() {
+    let mut bench = Bench::new();
+    bench.at_ms(0, announced(Some(true)));
+    bench.video(0, &config()).expect("config");
+    for n in 0..250u32 {
+        if n == 150 {
+            bench.audio(6_000, &SHORT_FRAMES).expect("config");
+        }
+        bench.show(u64::from(n) * 40, n, n >= 150);
+    }
+    let audio = bench.times(Track::Audio);
+    assert_eq!(audio[0], 0, "from the first picture on");
+    assert!(audio.windows(2).all(|w| (15..=80).contains(&(w[1] - w[0]))), "{audio:?}");
+    let units = bench.units();
+    let sound: Vec<_> = units.iter().filter_map(|u| u.audio()).collect();
+    assert_eq!((sound[0].frame_samples, sound[0].is_passthrough()), (1024, true), "what most encoders send");
+    assert_eq!(sound.last().map(|c| c.frame_samples), Some(960), "then its own");
+    assert!(bench.intake.tally().silent_units > 230 && bench.intake.tally().overlapping == 0);
+}
+
+#[test]
+fn sound_that_stops_is_silence_until_it_is_back() {
+    let mut bench = Bench::new();
+    bench.video(0, &config()).expect("config");
+    bench.audio(0, &SHORT_FRAMES).expect("config");
+    for n in 0..500u32 {
+        bench.show(u64::from(n) * 40, n, !(100..300).contains(&n));
+        if n == 299 {
+            let sound = *bench.times(Track::Audio).last().expect("some");
+            assert!(sound >= 299 * 40 - 600, "silence follows the picture: {sound}");
+        }
+    }
+    let audio = bench.times(Track::Audio);
+    assert!(audio.windows(2).all(|w| (15..=60).contains(&(w[1] - w[0]))), "{audio:?}");
+    assert_eq!(bench.intake.tally().breaks, 0);
+    assert!((390..=410).contains(&bench.intake.tally().silent_units));
+}
+
+#[test]
+fn sound_nobody_announced_is_not_invented() {
+    for audio in [None, Some(false)] {
+        let mut bench = Bench::new();
+        bench.at_ms(0, announced(audio));
+        bench.video(0, &config()).expect("config");
+        (0..250).for_each(|n| bench.show(u64::from(n) * 40, n, false));
+        assert_eq!(bench.times(Track::Audio), []);
+    }
 }
 
 proptest! {

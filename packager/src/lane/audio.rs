@@ -104,7 +104,8 @@ impl AudioLane {
             return true;
         }
         if is_new && self.writer.config().is_some() && (is_open || !planned.discontinuity) {
-            self.wants_discontinuity = true;
+            // The last frames before a boundary come after it was planned.
+            self.wants_discontinuity |= !plan.breaks_after(planned.msn);
             dropped("changed_configuration");
             return true;
         }
@@ -218,13 +219,17 @@ impl AudioLane {
         }
     }
 
-    /// Publishes what is there, as nothing will come any more. The plan is finished, so nothing has to wait.
+    /// Publishes what is there, as nothing will come any more. The plan is finished, so nothing has to wait, and what is
+    /// missing to its end is a gap.
     pub fn finish(&mut self, plan: &Plan) {
         self.follow(plan);
         if self.open.take().is_some() {
             let next = self.next_time().unwrap_or_default();
             self.flush(next, self.next.unwrap_or_default());
             self.writer.close(false);
+        }
+        if let Some(last) = plan.open().filter(|_| self.writer.end().is_some()) {
+            self.fill_gaps(plan, last.msn + 1);
         }
     }
 

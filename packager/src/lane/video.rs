@@ -8,6 +8,11 @@ use media::{AccessUnit, Config, FrameRate, MediaTime};
 const STAMP_ERROR: MediaTime = MediaTime::from_ticks(100);
 /// How much longer than the part grid says a part can be for that: its end, and the slots' lead.
 pub(crate) const STAMP_JITTER: MediaTime = MediaTime::from_ticks(235);
+/// Segments touch though a picture is missing between them, but not one that lasts longer than this.
+const JOINED_MAX: MediaTime = MediaTime::from_millis(400);
+/// Pictures that come faster than the frame rate get slots of their own up to so far ahead of their time; then they share
+/// one, or the segment would become longer than its media.
+const CROWDED: MediaTime = MediaTime::from_millis(100);
 /// The most pictures H.264 and HEVC can reorder.
 const REORDER_MAX: i64 = 16;
 
@@ -47,6 +52,8 @@ pub(crate) struct VideoLane {
 struct Open {
     msn: u64,
     base: MediaTime,
+    /// Where it is listed to begin, within a frame of `base`.
+    began: MediaTime,
     /// What makes a decode time of the source one of this segment.
     shift: MediaTime,
     /// The newest picture's number, counted from the IDR in decode order, with those that were left out.
@@ -117,7 +124,14 @@ impl VideoLane {
             slot = self.rate.frames_in(unit.pts - open.base);
             shift = open.base + self.rate.time_of(slot) - unit.dts;
         }
-        let slot = slot.max(open.slot + 1);
+        let slot =
+            if open.slot + 1 > slot + self.rate.frames_in(CROWDED) { open.slot } else { slot.max(open.slot + 1) };
+        // A segment never becomes longer than the plan may still make it.
+        let is_open = plan.get(open.msn).is_some_and(|p| p.end.is_none());
+        let is_ahead = self.encoded && unit.pts > plan.settled + self.frame;
+        if is_open && (is_ahead || open.base + self.rate.time_of(slot + 1) > open.began + plan.longest) {
+            return dropped("beyond_plan");
+        }
         self.place(slot, shift, unit, plan);
     }
 
@@ -148,14 +162,14 @@ impl VideoLane {
         let shift = planned.start - unit.dts;
         let reorder = self.rate.frames_in(shift).clamp(0, REORDER_MAX);
         let lead = if self.encoded { MediaTime::ZERO } else { STAMP_ERROR };
-        self.open = Some(Open { msn: planned.msn, base: planned.start, shift, slot: -1, reorder, lead });
+        self.open = Some(Open { msn: planned.msn, base: planned.start, began: start, shift, slot: -1, reorder, lead });
         self.place(0, shift, unit, plan);
     }
 
     /// A segment begins where the one before ended, if that is within a frame of the plan; the difference is absorbed by
     /// the first picture's duration.
     fn joined(&self, planned: MediaTime) -> MediaTime {
-        self.writer.end().filter(|end| *end > planned || *end + self.frame >= planned).unwrap_or(planned)
+        self.writer.end().filter(|end| *end > planned || *end + self.slack() >= planned).unwrap_or(planned)
     }
 
     fn place(&mut self, slot: i64, shift: MediaTime, unit: &AccessUnit, plan: &Plan) {
@@ -235,7 +249,7 @@ impl VideoLane {
                 self.flush(part_end, end);
             }
         }
-        self.writer.gap_until(end, self.frame);
+        self.writer.gap_until(end, self.slack());
         self.writer.close(lost);
         self.last_length = Some(end - open.base);
         self.aligned = !lost;
@@ -261,12 +275,14 @@ impl VideoLane {
         }
     }
 
-    /// Publishes what is there, as nothing will come any more.
-    pub fn finish(&mut self) {
-        let Some(open) = self.open.take() else { return };
-        let end = open.base + self.rate.time_of(open.slot + 1);
-        self.open = Some(open);
-        self.finish_segment(end, false);
+    /// Publishes what is there, as nothing will come any more. The plan is finished; what is missing to its end is a gap.
+    pub fn finish(&mut self, plan: &Plan) {
+        if let Some(open) = &self.open {
+            self.finish_segment(open.base + self.rate.time_of(open.slot + 1), false);
+        }
+        if let Some(last) = plan.open().filter(|_| self.writer.end().is_some()) {
+            self.fill_gaps(plan, last.msn + 1);
+        }
     }
 
     /// The first presentation time that was not published and will not be out of what is held.
@@ -312,6 +328,11 @@ impl VideoLane {
             msn = self.writer.next_msn,
             "rung missed its boundary and is not published until the next"
         );
+    }
+
+    /// What may be missing between two segments: a picture.
+    fn slack(&self) -> MediaTime {
+        self.frame.min(JOINED_MAX)
     }
 
     fn half_frame(&self) -> MediaTime {

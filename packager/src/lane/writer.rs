@@ -97,7 +97,7 @@ impl Writer {
     /// Begins the next segment at `start`, which is near `planned.start`.
     pub fn begin(&mut self, planned: &Planned, start: MediaTime) {
         debug_assert_eq!(planned.msn, self.next_msn);
-        let since = start - self.anchor.0;
+        let since = start - self.anchor.0 + planned.late;
         let wall = if since >= MediaTime::ZERO {
             self.anchor.1 + since.to_duration()
         } else {

@@ -4,6 +4,8 @@
 //! `cargo build --bin weir && cargo test -p tests --test journeys NAME`.
 
 mod browser;
+mod clocks;
+mod faults;
 mod keys;
 mod life;
 mod publish;

@@ -1,0 +1,59 @@
+//! Sound that changes while a session runs.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod kit;
+
+use bytes::Bytes;
+use kit::{judge, plan};
+use media::{AccessUnit, AudioConfig, Config, MediaTime, aac};
+use packager::{AudioFacts, Packager, SourceFacts};
+use std::sync::Arc;
+use std::time::Instant;
+
+fn config(record: &'static [u8]) -> Arc<AudioConfig> {
+    Arc::new(aac::parse_config(&Bytes::from_static(record)).unwrap())
+}
+
+/// Frames of 48 kHz sound from `from` on, `count` of them.
+fn speak(packager: &mut Packager, config: &Arc<AudioConfig>, from: i64, count: i64, start: Instant) {
+    for n in from..from + count {
+        let at = MediaTime::from_millis(10_000) + MediaTime::from_units(n * 1024, 48_000);
+        let now = start + MediaTime::from_units(n * 1024, 48_000).to_duration();
+        let (config, data) = (Config::Audio(Arc::clone(config)), Bytes::from_static(&[1, 2, 3]));
+        packager.source(&AccessUnit { config, dts: at, pts: at, sync: true, data }, now);
+        packager.tick(now);
+    }
+}
+
+#[test]
+fn sound_that_needs_an_encoder_the_session_does_not_have_is_left_out() {
+    let stereo = config(&[0x11, 0x90]);
+    let surround = config(&[0x11, 0xb0]);
+    let audio = Some(AudioFacts { config: Arc::clone(&stereo), passthrough: true });
+    let (mut packager, window) = Packager::new(plan(SourceFacts { video: None, audio }));
+    let start = Instant::now();
+    speak(&mut packager, &stereo, 0, 300, start);
+    speak(&mut packager, &surround, 300, 300, start);
+    speak(&mut packager, &stereo, 600, 300, start);
+    packager.finish();
+    let audio = window.rendition("audio").unwrap();
+    assert!(audio.init(0).is_some() && audio.init(1).is_none(), "players got one kind of sound");
+    let listed = judge(audio.playlist().borrow().full.text());
+    assert!(listed.segments.iter().any(|s| s.gap), "what was left out is a gap: {:?}", listed.segments);
+    assert!(!listed.segments.last().unwrap().gap, "and it goes on behind it");
+}
+
+#[test]
+fn sound_with_a_new_configuration_is_one_discontinuity() {
+    let (one, other) = (config(&[0x11, 0x90]), config(&[0x11, 0x90, 0x56, 0xe5, 0x00]));
+    let audio = Some(AudioFacts { config: Arc::clone(&one), passthrough: true });
+    let (mut packager, window) = Packager::new(plan(SourceFacts { video: None, audio }));
+    let start = Instant::now();
+    speak(&mut packager, &one, 0, 330, start);
+    speak(&mut packager, &other, 330, 330, start);
+    packager.finish();
+    let audio = window.rendition("audio").unwrap();
+    let listed = judge(audio.playlist().borrow().full.text());
+    assert_eq!(listed.segments.iter().filter(|s| s.discontinuity).count(), 1);
+    assert!(audio.init(1).is_some() && audio.init(2).is_none());
+}

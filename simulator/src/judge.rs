@@ -1,0 +1,188 @@
+//! The promises every playlist keeps, whatever the publisher and the network do.
+
+use crate::roof::NOON;
+use crate::{Roof, Script, Story};
+use std::collections::BTreeMap;
+
+/// How far the date of a segment's end may be before the moment it is listed: what the network held back, and what a
+/// worker and the rule for late renditions add.
+const DATE_LATE_MS: i64 = 30_000;
+/// How far after: media may be two seconds ahead of real time before it is held back, and dates follow slowly.
+const DATE_AHEAD_MS: i64 = 4_000;
+/// When the publisher is gone, what was held back comes at once.
+const HELD_BACK_MS: i64 = 20_000;
+/// The same when nothing goes wrong: a segment, a part, a worker and the network's delay.
+const HEALTHY_LATE_MS: i64 = 6_000;
+/// A segment begins where the one before ended, if that is within a frame of the plan; this and a frame.
+const START_APART_S: f64 = 0.45;
+
+/// What a segment was when it was first listed.
+#[derive(Debug, Clone, PartialEq)]
+struct Listed {
+    duration: f64,
+    discontinuity: bool,
+    gap: bool,
+    /// Seconds since midnight.
+    date: f64,
+}
+
+/// Reads all media playlists as they change.
+pub struct Judge {
+    is_healthy: bool,
+    apart_max: f64,
+    ahead_max_ms: i64,
+    /// By rendition, then media sequence number.
+    seen: BTreeMap<String, BTreeMap<u64, Listed>>,
+    first: BTreeMap<String, u64>,
+    closed: BTreeMap<String, u64>,
+}
+
+impl Judge {
+    /// A judge who has seen nothing.
+    pub fn new(script: &Script) -> Self {
+        let frame = script.video.map_or(0.0, |v| f64::from(v.fps.1) / f64::from(v.fps.0));
+        let apart_max = START_APART_S + frame;
+        let (seen, first, closed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { is_healthy: script.is_healthy(), apart_max, ahead_max_ms: DATE_AHEAD_MS, seen, first, closed }
+    }
+
+    /// Reads what has changed since the last look.
+    ///
+    /// # Errors
+    /// The first promise that is broken.
+    pub fn look(&mut self, roof: &Roof, now_ms: u64) -> Result<(), String> {
+        let Some(window) = roof.window() else { return Ok(()) };
+        for rendition in window.renditions() {
+            let playlist = rendition.playlist().borrow().clone();
+            let newest = playlist.last_segment;
+            if newest.is_none() || self.closed.get(rendition.id()).copied() == newest {
+                continue;
+            }
+            self.closed.insert(rendition.id().to_owned(), newest.unwrap_or_default());
+            let text = String::from_utf8_lossy(playlist.full.text()).into_owned();
+            self.playlist(rendition.id(), &text, now_ms)
+                .map_err(|what| format!("{}: {what}\n{text}", rendition.id()))?;
+        }
+        Ok(())
+    }
+
+    /// Looks for the last time, when all has ended, and compares the renditions.
+    ///
+    /// # Errors
+    /// The first promise that is broken.
+    pub fn close(&mut self, roof: &Roof, now_ms: u64) -> Result<(), String> {
+        self.ahead_max_ms = HELD_BACK_MS;
+        self.look(roof, now_ms)?;
+        let Some((one, of_one)) = self.seen.iter().next() else { return Ok(()) };
+        for (other, of_other) in self.seen.iter().skip(1) {
+            for (msn, a) in of_one {
+                let Some(b) = of_other.get(msn) else { continue };
+                if a.discontinuity != b.discontinuity {
+                    return Err(format!("segment {msn} breaks in only one of {one} and {other}: {a:?} {b:?}"));
+                }
+                if (a.date - b.date).abs() > self.apart_max {
+                    return Err(format!("segment {msn} begins at two times in {one} and {other}: {a:?} {b:?}"));
+                }
+            }
+            let ends = [of_one, of_other].map(|all| all.last_key_value().map_or(0, |(msn, _)| *msn));
+            if ends[0].abs_diff(ends[1]) > 1 {
+                return Err(format!("{one} ends with segment {}, {other} with {}\n{}", ends[0], ends[1], texts(roof)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was seen.
+    pub fn story(&self) -> Story {
+        let all = || self.seen.values().flat_map(BTreeMap::values);
+        let discontinuities = all().filter(|s| s.discontinuity).count() as u64;
+        Story { segments: all().count() as u64, discontinuities, closed: None }
+    }
+
+    fn playlist(&mut self, id: &str, text: &str, now_ms: u64) -> Result<(), String> {
+        let seen = self.seen.entry(id.to_owned()).or_default();
+        let (mut msn, mut target, mut part_target) = (0, 0.0, 0.0);
+        let (mut date, mut discontinuity, mut gap, mut duration) = (None, false, false, None);
+        let mut parts: Vec<f64> = Vec::new();
+        for line in text.lines() {
+            let (tag, value) = line.split_once(':').unwrap_or((line, ""));
+            match tag {
+                "#EXT-X-TARGETDURATION" => target = number(value)?,
+                "#EXT-X-PART-INF" => part_target = attribute(value, "PART-TARGET=")?,
+                "#EXT-X-MEDIA-SEQUENCE" => {
+                    msn = number(value)? as u64;
+                    let before = self.first.insert(id.to_owned(), msn).unwrap_or(msn);
+                    ensure(msn >= before, || format!("the first number fell from {before} to {msn}"))?;
+                }
+                "#EXT-X-PROGRAM-DATE-TIME" => date = Some(of_day(value)?),
+                "#EXT-X-DISCONTINUITY" => discontinuity = true,
+                "#EXT-X-GAP" => gap = true,
+                "#EXT-X-PART" => parts.push(attribute(value, "DURATION=")?),
+                "#EXTINF" => duration = Some(number(value.trim_end_matches(','))?),
+                _ if line.starts_with('#') || line.is_empty() => {}
+                _ => {
+                    let duration: f64 = duration.take().ok_or("a segment without a duration")?;
+                    let date = date.take().ok_or("a segment without a date")?;
+                    let listed = Listed { duration, discontinuity, gap, date };
+                    ensure(duration > 0.0 && duration <= 1.5 * target, || format!("a duration of {duration}"))?;
+                    ensure(duration.round() <= target, || format!("{duration} rounds to more than {target}"))?;
+                    let sum: f64 = parts.iter().sum();
+                    ensure(parts.is_empty() || (sum - duration).abs() < 0.001, || {
+                        format!("parts of {sum} in {duration}")
+                    })?;
+                    ensure(parts.iter().all(|p| *p <= part_target + 1e-6), || format!("a part over {part_target}"))?;
+                    match seen.get(&msn) {
+                        Some(before) => {
+                            ensure(*before == listed, || format!("segment {msn} was {before:?} and is {listed:?}"))?;
+                        }
+                        None => {
+                            let next = seen.last_key_value().map_or(msn, |(last, _)| last + 1);
+                            ensure(msn == next, || format!("segment {msn} is listed where {next} was expected"))?;
+                            let noon = NOON.as_secs() % 86_400;
+                            let end_ms = ((listed.date + duration - noon as f64) * 1000.0) as i64;
+                            let late = now_ms as i64 - end_ms;
+                            let late_max = if self.is_healthy { HEALTHY_LATE_MS } else { DATE_LATE_MS };
+                            ensure((-self.ahead_max_ms..=late_max).contains(&late), || {
+                                format!("segment {msn} is dated {late} ms before it was listed")
+                            })?;
+                            seen.insert(msn, listed);
+                        }
+                    }
+                    (discontinuity, gap) = (false, false);
+                    parts.clear();
+                    msn += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All playlists, one after another.
+fn texts(roof: &Roof) -> String {
+    let renditions = roof.window().map(|window| window.renditions()).unwrap_or_default();
+    let text = |playlist: &packager::Playlist| String::from_utf8_lossy(playlist.full.text()).into_owned();
+    renditions.iter().map(|r| format!("{}:\n{}", r.id(), text(&r.playlist().borrow()))).collect()
+}
+
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("{text} is no number"))
+}
+
+fn attribute(list: &str, name: &str) -> Result<f64, String> {
+    let value =
+        list.split(',').find_map(|pair| pair.strip_prefix(name)).ok_or_else(|| format!("no {name} in {list}"))?;
+    number(value)
+}
+
+/// Seconds since midnight of an ISO 8601 date.
+fn of_day(date: &str) -> Result<f64, String> {
+    let time = date.split_once('T').map_or("", |(_, time)| time).trim_end_matches('Z');
+    let mut fields = time.split(':').map(number);
+    let mut next = || fields.next().unwrap_or_else(|| Err(format!("{date} is no date")));
+    Ok(next()? * 3600.0 + next()? * 60.0 + next()?)
+}

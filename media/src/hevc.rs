@@ -31,8 +31,9 @@ pub fn parse_config(record: &Bytes) -> Result<VideoConfig, ParseError> {
     if record.len() < 23 {
         return Err(ParseError::Truncated { what: WHAT });
     }
-    let parsed =
-        HEVCDecoderConfigurationRecord::demux(std::io::Cursor::new(record.as_ref())).map_err(|e| bad(e.to_string()))?;
+    let parsed = guarded(|| {
+        HEVCDecoderConfigurationRecord::demux(std::io::Cursor::new(record.as_ref())).map_err(|e| bad(e.to_string()))
+    })?;
     let sps_nal = parsed
         .arrays
         .iter()
@@ -40,9 +41,11 @@ pub fn parse_config(record: &Bytes) -> Result<VideoConfig, ParseError> {
         .flat_map(|a| a.nalus.first())
         .next()
         .ok_or_else(|| bad("it holds no SPS".into()))?;
-    let sps = SpsNALUnit::parse(std::io::Cursor::new(sps_nal.as_ref()))
-        .map_err(|e| bad(format!("sequence parameter set: {e}")))?
-        .rbsp;
+    let sps = guarded(|| {
+        SpsNALUnit::parse(std::io::Cursor::new(sps_nal.as_ref()))
+            .map_err(|e| bad(format!("sequence parameter set: {e}")))
+    })?
+    .rbsp;
     // Cropping that exceeds the picture would underflow inside the parser's own helper.
     let sub = (u64::from(sps.sub_width_c()), u64::from(sps.sub_height_c()));
     let window = &sps.conformance_window;
@@ -80,6 +83,17 @@ pub fn parse_config(record: &Bytes) -> Result<VideoConfig, ParseError> {
     })
 }
 
+/// Runs the foreign parser, whose arithmetic panics on some lying parameter sets (scuffle-h265 0.2.2, `sps/mod.rs` 303:
+/// transform blocks larger than coding blocks; found by the fuzz target). What it was reading is thrown away with it.
+fn guarded<T>(parse: impl FnOnce() -> Result<T, ParseError>) -> Result<T, ParseError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(parse)).unwrap_or_else(|_| {
+        Err(ParseError::Malformed {
+            what: "the HEVC sequence parameter set",
+            detail: "its fields contradict each other".into(),
+        })
+    })
+}
+
 /// RFC 6381 name from the record's general profile fields (ISO/IEC 14496-15, annex E.3). `record` has at least 23 bytes.
 fn codec_name(record: &Bytes) -> String {
     let space = match record[1] >> 6 {
@@ -97,4 +111,21 @@ fn codec_name(record: &Bytes) -> String {
         name.push_str(&format!(".{byte:X}"));
     }
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_set_that_contradicts_itself_is_refused() {
+        // Found by the fuzz target: the difference of two block sizes falls below zero in the parser.
+        let record = Bytes::from_static(&[
+            0x01, 0x01, 0x60, 0x00, 0x00, 0x00, 0x90, 0x00, 0x00, 0x01, 0x00, 0x00, 0x1e, 0xf0, 0x00, 0xfc, 0xfd, 0xf8,
+            0xf8, 0x00, 0x00, 0x0f, 0x01, 0xa1, 0x00, 0x01, 0x00, 0x29, 0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03,
+            0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x1e, 0xa0, 0x20, 0x83, 0x3a, 0x59, 0x59, 0xae, 0x4c,
+            0xaf, 0x01, 0x68, 0x08, 0x00, 0x00, 0x03, 0x00, 0x08, 0x00, 0x00, 0x03, 0x00, 0xc8, 0x40,
+        ]);
+        assert!(matches!(parse_config(&record), Err(ParseError::Malformed { .. })));
+    }
 }

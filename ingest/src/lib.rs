@@ -36,6 +36,7 @@ mod intake;
 mod limits;
 mod normaliser;
 mod opus;
+pub mod session;
 mod tally;
 
 pub use door::Ingest;

@@ -2,6 +2,7 @@
 
 use crate::census::Ticket;
 use crate::intake::{Intake, MediaFault};
+use crate::session::{Departure, PublisherId};
 use crate::{Admission, Doors, Ingest, PublishRequest, Refusal, Sink};
 use media::{Feed, FeedEnd, FeedReader};
 use metrics::{Gauge, counter, gauge};
@@ -96,6 +97,15 @@ impl Ending {
         }
     }
 
+    /// What the roof is told of it.
+    fn departure(&self) -> Departure {
+        match self {
+            Self::Unpublished => Departure::Goodbye,
+            Self::Stopping => Departure::Closing,
+            _ => Departure::Lost,
+        }
+    }
+
     /// How the feed ends: a wish, or an accident after which the publisher may come back.
     fn feed_end(&self) -> FeedEnd {
         match self {
@@ -148,6 +158,8 @@ impl Drop for Held {
 struct Line<S> {
     stream: S,
     session: ServerSession,
+    /// An answer was on its way when the connection had to end: nothing can be said after half a message.
+    is_cut: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
@@ -156,15 +168,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         if out.is_empty() {
             return Ok(());
         }
+        self.is_cut = true;
         match timeout(WRITE_DEADLINE, async {
             self.stream.write_all(&out).await?;
             self.stream.flush().await
         })
         .await
         {
-            Ok(done) => Ok(done?),
-            Err(_) => Err(Ending::Late { what: "taking our answer", seconds: WRITE_DEADLINE.as_secs() }),
+            Ok(done) => done?,
+            Err(_) => return Err(Ending::Late { what: "taking our answer", seconds: WRITE_DEADLINE.as_secs() }),
         }
+        self.is_cut = false;
+        Ok(())
     }
 
     /// Says why, lets the peer read it, and closes.
@@ -172,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         if let Some(refusal) = ending.farewell() {
             self.session.refuse(refusal.code, &refusal.text);
         }
-        if self.flush().await.is_err() {
+        if self.is_cut || self.flush().await.is_err() {
             return;
         }
         // After its own goodbye the peer closes first: GStreamer's rtmp2sink takes our end as an error.
@@ -200,16 +215,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
 }
 
 async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(ingest: &Ingest<D>, stream: S, visitor: Visitor, tls: bool) {
-    let mut line = Line { stream, session: ServerSession::new() };
+    let mut line = Line { stream, session: ServerSession::new(), is_cut: false };
     let Visitor { peer, ticket, stop, accepted } = visitor;
     let admission = tokio::select! {
         answer = admission(ingest, &mut line, peer, accepted, tls) => answer,
         () = stop.cancelled() => Err(Ending::Stopping),
     };
     let ending = match admission {
-        Ok(admission) => {
+        Ok((admission, place)) => {
             drop(ticket);
-            publish(ingest, &mut line, admission, &stop).await
+            publish(ingest, &mut line, admission, place, &stop).await
         }
         Err(ending) => {
             counter!("weir_ingest_refused_total", "cause" => ending.label()).increment(1);
@@ -223,14 +238,28 @@ async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(ingest: &Ingest<D>, s
     line.close(&ending).await;
 }
 
+/// An admitted publisher's place on its stream; dropping it tells the roof that it is free, panics included.
+struct Place<'a, D: Doors> {
+    doors: &'a D,
+    stream: String,
+    id: PublisherId,
+    how: Departure,
+}
+
+impl<D: Doors> Drop for Place<'_, D> {
+    fn drop(&mut self) {
+        self.doors.left(&self.stream, self.id, self.how);
+    }
+}
+
 /// Everything up to the roof's yes, under absolute deadlines from accept.
-async fn admission<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
-    ingest: &Ingest<D>,
+async fn admission<'a, D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
+    ingest: &'a Ingest<D>,
     line: &mut Line<S>,
     peer: SocketAddr,
     accepted: Instant,
     tls: bool,
-) -> Result<Admission, Ending> {
+) -> Result<(Admission, Place<'a, D>), Ending> {
     let limits = &ingest.limits;
     let publish = publish_request(ingest, line, accepted).await?;
     let request = PublishRequest {
@@ -244,9 +273,11 @@ async fn admission<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     let answer = timeout_at(accepted + limits.publish_deadline, ingest.doors.admit(request)).await;
     let refusal = match answer {
         Ok(Ok(admission)) => {
+            let stream = admission.stream.clone();
+            let place = Place { doors: &ingest.doors, stream, id: admission.id, how: Departure::Lost };
             line.session.accept_publish()?;
             line.flush().await?;
-            return Ok(admission);
+            return Ok((admission, place));
         }
         Ok(Err(refusal)) => refusal,
         Err(_) => Refusal::new(
@@ -288,13 +319,14 @@ async fn publish_request<D, S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// A publisher's media from the first byte behind the yes to its end.
-async fn publish<D, S: AsyncRead + AsyncWrite + Unpin>(
+async fn publish<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     ingest: &Ingest<D>,
     line: &mut Line<S>,
     admission: Admission,
+    mut place: Place<'_, D>,
     stop: &CancellationToken,
 ) -> Ending {
-    let Admission { stream, dismissal, sink } = admission;
+    let Admission { stream, dismissal, sink, .. } = admission;
     tracing::Span::current().record("stream", stream.as_str());
     tracing::info!("publisher accepted");
     let _publishing = Held::new(gauge!("weir_ingest_publishers"));
@@ -304,6 +336,8 @@ async fn publish<D, S: AsyncRead + AsyncWrite + Unpin>(
     let mut intake = Intake::new(&ingest.limits, began.into_std());
     let ending = receive(ingest.limits.idle, line, dismissal, stop, &mut intake, &mut outlet).await;
     outlet.feed.finish(ending.feed_end());
+    place.how = ending.departure();
+    drop(place);
     counter!("weir_ingest_publishers_ended_total", "reason" => ending.label()).increment(1);
     let tally = intake.tally();
     let (video, audio) = intake.configs();
@@ -386,7 +420,11 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
             }
         };
         if ending.is_none() {
-            ending = line.flush().await.err();
+            ending = tokio::select! {
+                flushed = line.flush() => flushed.err(),
+                refusal = &mut dismissed => Some(Ending::Dismissed(refusal)),
+                () = &mut stopped => Some(Ending::Stopping),
+            };
         }
     }
     intake.tally().publish_since(&published);

@@ -1,5 +1,6 @@
 //! Real publishers at real sockets: ffmpeg where another program's eyes count, our own client where an exact act does.
 
+use ingest::session::{Departure, PublisherId};
 use ingest::{Admission, Doors, Ingest, Limits, PublishRequest, Refusal};
 use media::{AudioCodec, AudioConfig, FeedEnd, FeedItem, FeedReader, MediaTime, Track};
 use rtmp::client::{Publisher, Target};
@@ -22,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Roof {
     readers: mpsc::Sender<FeedReader>,
     dismissals: mpsc::Sender<(PublishRequest, oneshot::Sender<Refusal>)>,
+    departures: mpsc::Sender<Departure>,
 }
 
 impl Doors for Roof {
@@ -34,9 +36,16 @@ impl Doors for Roof {
         let readers = self.readers.clone();
         Ok(Admission {
             stream: "demo".into(),
+            id: PublisherId(7),
             dismissal,
             sink: Box::new(move |reader| readers.try_send(reader).expect("the test listens")),
         })
+    }
+
+    fn left(&self, stream: &str, id: PublisherId, how: Departure) {
+        assert_eq!((stream, id), ("demo", PublisherId(7)));
+        // Tests that do not ask have no room for more than a few, and end with the departures of the rest.
+        let _unheard = self.departures.try_send(how);
     }
 }
 
@@ -44,6 +53,7 @@ struct House {
     address: SocketAddr,
     readers: mpsc::Receiver<FeedReader>,
     dismissals: mpsc::Receiver<(PublishRequest, oneshot::Sender<Refusal>)>,
+    departures: mpsc::Receiver<Departure>,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -52,12 +62,14 @@ impl House {
     async fn open(limits: Limits, tls: Option<watch::Receiver<Arc<rustls::ServerConfig>>>) -> Self {
         let (readers, given_readers) = mpsc::channel(4);
         let (dismissals, given_dismissals) = mpsc::channel(4);
+        let (departures, given_departures) = mpsc::channel(4);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let stop = CancellationToken::new();
-        let ingest = Arc::new(Ingest::new(Roof { readers, dismissals }, limits));
+        let ingest = Arc::new(Ingest::new(Roof { readers, dismissals, departures }, limits));
         let served = tokio::spawn(ingest.serve(listener, tls, stop.clone()));
-        Self { address, readers: given_readers, dismissals: given_dismissals, stop, served }
+        let (readers, dismissals, departures) = (given_readers, given_dismissals, given_departures);
+        Self { address, readers, dismissals, departures, stop, served }
     }
 
     /// The items of the next publisher up to its end.
@@ -314,6 +326,50 @@ async fn a_lost_connection_ends_the_feed_as_lost() {
     let receive = house.items();
     drop(pusher);
     assert_eq!(receive.await.1, FeedEnd::Lost);
+}
+
+#[tokio::test]
+async fn the_roof_hears_once_how_a_publisher_left() {
+    let mut house = House::open(Limits::default(), None).await;
+    let mut left = async |end: &str| {
+        let mut pusher = Pusher::publishing(house.address).await;
+        let (_, dismiss) = house.dismissals.recv().await.expect("a request");
+        match end {
+            "goodbye" => {
+                pusher.publisher.finish();
+                let out = pusher.publisher.take_output();
+                pusher.socket.write_all(&out).await.expect("an open socket");
+            }
+            "dismissed" => dismiss.send(Refusal::new("NetStream.Publish.BadName", "Go.")).expect("it listens"),
+            "reset" => pusher.socket.set_zero_linger().expect("a socket option"),
+            _ => {}
+        }
+        let still_there = (end != "reset" && end != "hangup").then_some(pusher);
+        let how = patiently(house.departures.recv()).await.expect("it left");
+        drop(still_there);
+        how
+    };
+    assert_eq!(left("goodbye").await, Departure::Goodbye);
+    assert_eq!(left("hangup").await, Departure::Lost);
+    assert_eq!(left("reset").await, Departure::Lost);
+    assert_eq!(left("dismissed").await, Departure::Lost);
+    assert!(house.departures.try_recv().is_err(), "each was told once");
+}
+
+#[tokio::test]
+async fn a_publisher_that_takes_no_bytes_is_dismissed_at_once() {
+    let mut house = House::open(Limits::default(), None).await;
+    let mut pusher = Pusher::publishing(house.address).await;
+    let (_, dismiss) = house.dismissals.recv().await.expect("a request");
+    // Ping requests (user control 6) are answered; unread answers fill the socket until the server's write waits.
+    let ping = [2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1];
+    let pings = ping.repeat(4096);
+    while tokio::time::timeout(Duration::from_millis(500), pusher.socket.write_all(&pings)).await.is_ok() {}
+    let start = Instant::now();
+    dismiss.send(Refusal::new("NetStream.Publish.BadName", "Another encoder took over.")).expect("still publishing");
+    patiently(house.departures.recv()).await.expect("it left");
+    println!("gone {:?} after the dismissal", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

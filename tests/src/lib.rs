@@ -18,6 +18,7 @@
 
 mod clip;
 pub mod flv;
+mod follower;
 pub mod hls;
 mod http;
 pub mod look;
@@ -29,6 +30,7 @@ mod server;
 mod wait;
 
 pub use clip::{AudioKind, Clip, VideoKind};
+pub use follower::{Follower, Seen};
 pub use http::{Response, get, request};
 pub use process::{Process, children_of, modern_ffmpeg, run, run_ok, target_dir, tool, workspace_dir};
 pub use publisher::Publisher;

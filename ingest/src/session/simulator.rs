@@ -245,8 +245,7 @@ impl World {
 
     fn check(&mut self) {
         assert_eq!(self.keeper.publisher(), self.winner, "exactly one winner");
-        let is_running =
-            matches!(self.keeper.state(), State::Live | State::Stalled | State::Reconnecting);
+        let is_running = matches!(self.keeper.state(), State::Live | State::Stalled | State::Reconnecting);
         assert_eq!(is_running, self.has_session);
         if let Some((since, window)) = self.away_since {
             let late = self.now.saturating_duration_since(since);

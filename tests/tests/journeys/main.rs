@@ -8,4 +8,5 @@ mod keys;
 mod life;
 mod publish;
 mod serving;
+mod sessions;
 mod sources;

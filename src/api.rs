@@ -112,6 +112,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(streams::rotate_key))
         .routes(routes!(streams::revoke_key))
         .routes(routes!(streams::stop))
+        .routes(routes!(streams::allow))
         .routes(routes!(streams::audit))
 }
 

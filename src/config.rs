@@ -81,6 +81,22 @@ pub struct IngestConfig {
     pub publish_timeout_s: u32,
     /// Seconds without a byte after which a publisher is dropped, 5 to 300.
     pub silence_timeout_s: u32,
+    /// Seconds a session waits for a publisher that vanished, 0 to 300.
+    pub reconnect_window_s: u32,
+    /// Seconds a session waits for a publisher that said goodbye, 0 to 300.
+    pub goodbye_window_s: u32,
+    /// Who wins when two publishers present a good key.
+    pub takeover: Takeover,
+}
+
+/// Who wins when two publishers present a good key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Takeover {
+    /// The newest.
+    Newest,
+    /// The one that is live, unless it fell silent.
+    Reject,
 }
 
 /// `[web]`
@@ -166,6 +182,9 @@ impl Default for IngestConfig {
             unauthenticated_per_address_max: 20,
             publish_timeout_s: 10,
             silence_timeout_s: 15,
+            reconnect_window_s: 60,
+            goodbye_window_s: 3,
+            takeover: Takeover::Newest,
         }
     }
 }
@@ -275,6 +294,18 @@ impl Config {
         }
     }
 
+    /// What becomes of a stream without rules of its own when its publisher vanishes or another one comes.
+    pub fn session_rules(&self) -> ingest::session::Rules {
+        ingest::session::Rules {
+            window: seconds(self.ingest.reconnect_window_s),
+            goodbye: seconds(self.ingest.goodbye_window_s),
+            takeover: match self.ingest.takeover {
+                Takeover::Newest => ingest::session::Takeover::Newest,
+                Takeover::Reject => ingest::session::Takeover::Reject,
+            },
+        }
+    }
+
     /// The bounds of the HTTP listeners.
     pub fn web_limits(&self) -> origin::Limits {
         let proxies = self.web.trusted_proxies.iter();
@@ -304,6 +335,8 @@ impl Config {
         in_range("ingest.unauthenticated_per_address_max", self.ingest.unauthenticated_per_address_max, 1, 100_000)?;
         in_range("ingest.publish_timeout_s", self.ingest.publish_timeout_s, 1, 60)?;
         in_range("ingest.silence_timeout_s", self.ingest.silence_timeout_s, 5, 300)?;
+        in_range("ingest.reconnect_window_s", self.ingest.reconnect_window_s, 0, 300)?;
+        in_range("ingest.goodbye_window_s", self.ingest.goodbye_window_s, 0, 300)?;
         in_range("web.connections_max", self.web.connections_max, 16, 1_000_000)?;
         in_range("web.connections_per_address_max", self.web.connections_per_address_max, 1, 1_000_000)?;
         in_range("web.header_timeout_s", self.web.header_timeout_s, 1, 60)?;

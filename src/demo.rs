@@ -2,7 +2,7 @@
 //!
 //! While nobody publishes to the stream `demo`, [`run`] keeps the card live there; `weir demo` pushes it anywhere by hand.
 
-use crate::live::Context;
+use crate::live::{Context, stop_left};
 use anyhow::{Context as _, bail};
 use media::{AccessUnit, Announced, Config};
 use rtmp::client::{Publisher, PublisherEvent, Target};
@@ -25,7 +25,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_BYTES: usize = 16 << 10;
 
-/// Shows the card whenever the stream is without a publisher, until the server stops.
+/// Shows the card whenever the stream is without a publisher and without a session that waits for one, until the server
+/// stops.
 pub async fn run(context: Arc<Context>, rtmp: SocketAddr) {
     let Some(pass) = &context.test_card else { return };
     loop {
@@ -37,8 +38,8 @@ pub async fn run(context: Arc<Context>, rtmp: SocketAddr) {
             continue;
         }
         match context.store.stream(STREAM).await {
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) => continue,
+            Ok(Some(stream)) if stop_left(stream.stopped_until_ms).is_none() => {}
+            Ok(_) | Err(_) => continue,
         }
         let target = Target {
             app: "live".to_owned(),

@@ -49,7 +49,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let context = Arc::new(Context {
         hub: Arc::new(Hub::default()),
         epoch: start.epoch,
-        settings: Settings { ladder: config.ladder(), encoder: config.encoder(), thumb_every: config.thumb_every() },
+        settings: Settings {
+            ladder: config.ladder(),
+            encoder: config.encoder(),
+            thumb_every: config.thumb_every(),
+            rules: config.session_rules(),
+        },
         test_card: config.demo.then(|| TestCardPass::new(demo::STREAM)).transpose()?,
         store,
         stop: stop.clone(),
@@ -83,6 +88,8 @@ impl Server {
         let web = Arc::new(Web::new(router, web_limits));
         let ingest = Arc::new(Ingest::new(Doorman::new(Arc::clone(&context)), ingest_limits));
         let Doors { http, https, rtmp, rtmps } = self.doors;
+        // Before any door is served, so that viewers find their playlists and publishers their sessions.
+        context.restore_sessions().await;
         if let Some(listener) = http {
             background.spawn(Arc::clone(&web).serve(listener, None, stop_http.clone()));
         }
@@ -100,6 +107,7 @@ impl Server {
             background.spawn(async move { store.follow(stop).await });
         }
         background.spawn(Arc::clone(&context).watch_changes());
+        background.spawn(Arc::clone(&context).keep_time());
         background.spawn(self.certificates.follow(stop_http.clone()));
         background.spawn(metrics_upkeep(self.metrics, Arc::clone(&context), stop_http.clone()));
         if let Some(rtmp) = addresses.rtmp {

@@ -30,8 +30,11 @@ struct Open;
 impl Doors for Open {
     async fn admit(&self, _request: PublishRequest) -> Result<Admission, Refusal> {
         let (_dismiss, dismissal) = tokio::sync::oneshot::channel();
-        Ok(Admission { stream: "load".into(), dismissal, sink: Box::new(drop) })
+        let id = ingest::session::PublisherId(0);
+        Ok(Admission { stream: "load".into(), id, dismissal, sink: Box::new(drop) })
     }
+
+    fn left(&self, _: &str, _: ingest::session::PublisherId, _: ingest::session::Departure) {}
 }
 
 /// One second of 30 fps with an IDR of 60 kB and 128 kb/s of AAC: about 3.1 Mb/s, in the order encoders interleave.

@@ -3,6 +3,7 @@
 use crate::census::Ticket;
 use crate::door::REFUSED;
 use crate::intake::{Intake, MediaFault};
+use crate::session::{Departure, PublisherId};
 use crate::stranger::{self, Deadlines};
 use crate::{Admission, Doors, Ingest, Refusal, Sink};
 use media::{Feed, FeedEnd, FeedReader};
@@ -103,6 +104,15 @@ impl Ending {
         }
     }
 
+    /// What the roof is told of it.
+    fn departure(&self) -> Departure {
+        match self {
+            Self::Unpublished => Departure::Goodbye,
+            Self::Stopping => Departure::Closing,
+            _ => Departure::Lost,
+        }
+    }
+
     /// How the feed ends: a wish, or an accident after which the publisher may come back.
     fn feed_end(&self) -> FeedEnd {
         match self {
@@ -158,6 +168,8 @@ impl Drop for Held {
 pub(crate) struct Line<S> {
     pub(crate) stream: S,
     pub(crate) session: ServerSession,
+    /// An answer was on its way when the connection had to end: nothing can be said after half a message.
+    is_cut: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
@@ -166,15 +178,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         if out.is_empty() {
             return Ok(());
         }
+        self.is_cut = true;
         match timeout(WRITE_DEADLINE, async {
             self.stream.write_all(&out).await?;
             self.stream.flush().await
         })
         .await
         {
-            Ok(done) => Ok(done?),
-            Err(_) => Err(Ending::Late { what: "taking our answer", seconds: WRITE_DEADLINE.as_secs() }),
+            Ok(done) => done?,
+            Err(_) => return Err(Ending::Late { what: "taking our answer", seconds: WRITE_DEADLINE.as_secs() }),
         }
+        self.is_cut = false;
+        Ok(())
     }
 
     /// Says why; false when the peer is not there to hear it.
@@ -182,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         if let Some(refusal) = ending.farewell() {
             self.session.refuse(refusal.code, &refusal.text);
         }
-        self.flush().await.is_ok()
+        !self.is_cut && self.flush().await.is_ok()
     }
 
     /// Lets the peer read what was said, for a second at most; then the socket is to be dropped.
@@ -218,7 +233,7 @@ async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     deadlines: Deadlines,
     tls: bool,
 ) {
-    let mut line = Line { stream, session: ServerSession::new() };
+    let mut line = Line { stream, session: ServerSession::new(), is_cut: false };
     let Visitor { peer, ticket, stop, .. } = visitor;
     let admission = tokio::select! {
         answer = stranger::admission(ingest, &mut line, peer, &deadlines, tls) => answer,
@@ -226,9 +241,9 @@ async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
         () = stop.cancelled() => Err(Ending::Stopping),
     };
     match admission {
-        Ok(admission) => {
+        Ok((admission, place)) => {
             drop(ticket);
-            let ending = publish(ingest, &mut line, admission, &stop).await;
+            let ending = publish(ingest, &mut line, admission, place, &stop).await;
             if line.say(&ending).await {
                 line.linger(&ending).await;
             }
@@ -237,14 +252,29 @@ async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
+/// An admitted publisher's place on its stream; dropping it tells the roof that it is free, panics included.
+pub(crate) struct Place<'a, D: Doors> {
+    pub(crate) doors: &'a D,
+    pub(crate) stream: String,
+    pub(crate) id: PublisherId,
+    pub(crate) how: Departure,
+}
+
+impl<D: Doors> Drop for Place<'_, D> {
+    fn drop(&mut self) {
+        self.doors.left(&self.stream, self.id, self.how);
+    }
+}
+
 /// A publisher's media from the first byte behind the yes to its end.
-async fn publish<D, S: AsyncRead + AsyncWrite + Unpin>(
+async fn publish<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     ingest: &Ingest<D>,
     line: &mut Line<S>,
     admission: Admission,
+    mut place: Place<'_, D>,
     stop: &CancellationToken,
 ) -> Ending {
-    let Admission { stream, dismissal, sink } = admission;
+    let Admission { stream, dismissal, sink, .. } = admission;
     tracing::Span::current().record("stream", stream.as_str());
     tracing::info!("publisher accepted");
     let _publishing = Held::new(gauge!("weir_ingest_publishers"));
@@ -254,6 +284,8 @@ async fn publish<D, S: AsyncRead + AsyncWrite + Unpin>(
     let mut intake = Intake::new(&ingest.limits, began.into_std());
     let ending = receive(ingest.limits.idle, line, dismissal, stop, &mut intake, &mut outlet).await;
     outlet.feed.finish(ending.feed_end());
+    place.how = ending.departure();
+    drop(place);
     counter!("weir_ingest_publishers_ended_total", "reason" => ending.label()).increment(1);
     let tally = intake.tally();
     let (video, audio) = intake.configs();
@@ -347,7 +379,11 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
             said.push(fault);
         }
         if ending.is_none() {
-            ending = line.flush().await.err();
+            ending = tokio::select! {
+                flushed = line.flush() => flushed.err(),
+                refusal = &mut dismissed => Some(Ending::Dismissed(refusal)),
+                () = &mut stopped => Some(Ending::Stopping),
+            };
         }
     }
     intake.finish(|item| outlet.give(item));

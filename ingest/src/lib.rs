@@ -18,8 +18,11 @@
 //!             return Err(Refusal::bad_key());
 //!         }
 //!         let (_dismiss, dismissal) = tokio::sync::oneshot::channel();
-//!         Ok(Admission { stream: "demo".into(), dismissal, sink: Box::new(|reader| drop(reader)) })
+//!         let id = ingest::session::PublisherId(1);
+//!         Ok(Admission { stream: "demo".into(), id, dismissal, sink: Box::new(|reader| drop(reader)) })
 //!     }
+//!
+//!     fn left(&self, _: &str, _: ingest::session::PublisherId, _: ingest::session::Departure) {}
 //! }
 //!
 //! # async fn run() -> std::io::Result<()> {
@@ -37,6 +40,7 @@ mod limits;
 mod normaliser;
 mod opus;
 mod pacer;
+pub mod session;
 mod silence;
 mod stranger;
 mod tally;
@@ -48,6 +52,7 @@ pub use normaliser::{ClockFault, Normaliser, Placed};
 pub use tally::Tally;
 
 use media::FeedReader;
+use session::{Departure, PublisherId};
 use std::future::Future;
 use std::net::SocketAddr;
 use tokio::sync::oneshot;
@@ -63,11 +68,19 @@ pub trait Doors: Send + Sync + 'static {
     /// # Errors
     /// A [`Refusal`] goes to the encoder as `onStatus` before the connection closes.
     fn admit(&self, request: PublishRequest) -> impl Future<Output = Result<Admission, Refusal>> + Send;
+
+    /// An admitted publisher is gone, or is being closed. Called exactly once for each [`Admission`], on the connection's
+    /// task, also when that panics: it must not block.
+    fn left(&self, stream: &str, id: PublisherId, how: Departure);
 }
 
 impl<D: Doors> Doors for std::sync::Arc<D> {
     fn admit(&self, request: PublishRequest) -> impl Future<Output = Result<Admission, Refusal>> + Send {
         D::admit(self, request)
+    }
+
+    fn left(&self, stream: &str, id: PublisherId, how: Departure) {
+        D::left(self, stream, id, how);
     }
 }
 
@@ -104,10 +117,12 @@ pub type Sink = Box<dyn FnOnce(FeedReader) + Send>;
 
 /// The roof's yes.
 pub struct Admission {
-    /// The public name of the stream, for logs.
+    /// The public name of the stream.
     pub stream: String,
+    /// The number of this admission, for [`Doors::left`].
+    pub id: PublisherId,
     /// Sending a [`Refusal`] here closes the connection with it as `onStatus` (operator stop, takeover). Dropping the
-    /// sender without a word changes nothing.
+    /// sender without a word changes nothing. It is heeded at once, also while the socket takes no bytes.
     pub dismissal: oneshot::Receiver<Refusal>,
     /// Called once, when the first unit is in the feed, with a reader that starts at the oldest item (metadata first).
     /// Never called when no usable media comes. Runs on the connection's task: it must not block.

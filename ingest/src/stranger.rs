@@ -4,8 +4,9 @@
 //! said to a stranger is said before it.
 
 use crate::census::Ticket;
-use crate::connection::{Ending, Line};
+use crate::connection::{Ending, Line, Place};
 use crate::door::REFUSED;
+use crate::session::Departure;
 use crate::{Admission, Doors, Ingest, Limits, PublishRequest, Refusal};
 use metrics::counter;
 use rtmp::{Event, Publish};
@@ -46,13 +47,13 @@ impl Deadlines {
 }
 
 /// Everything up to the roof's yes.
-pub(crate) async fn admission<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
-    ingest: &Ingest<D>,
+pub(crate) async fn admission<'a, D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
+    ingest: &'a Ingest<D>,
     line: &mut Line<S>,
     peer: SocketAddr,
     deadlines: &Deadlines,
     tls: bool,
-) -> Result<Admission, Ending> {
+) -> Result<(Admission, Place<'a, D>), Ending> {
     let publish = publish_request(line, deadlines).await?;
     let request = PublishRequest {
         app: publish.app,
@@ -64,9 +65,11 @@ pub(crate) async fn admission<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     };
     match timeout_at(deadlines.publish, ingest.doors.admit(request)).await {
         Ok(Ok(admission)) => {
+            let stream = admission.stream.clone();
+            let place = Place { doors: &ingest.doors, stream, id: admission.id, how: Departure::Lost };
             line.session.accept_publish()?;
             line.flush().await?;
-            Ok(admission)
+            Ok((admission, place))
         }
         Ok(Err(refusal)) => Err(Ending::Refused(refusal)),
         Err(_) => Err(Ending::Refused(Refusal::new(

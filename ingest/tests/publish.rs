@@ -2,13 +2,15 @@
 
 mod kit;
 
+use ingest::session::Departure;
 use ingest::{Limits, Refusal};
 use kit::{House, Pusher, certificate, patiently};
 use media::{AudioCodec, AudioConfig, FeedEnd, FeedItem, MediaTime, Track};
 use rustls::pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::watch;
 
@@ -181,6 +183,50 @@ async fn a_lost_connection_ends_the_feed_as_lost() {
     let receive = house.items();
     drop(pusher);
     assert_eq!(receive.await.1, FeedEnd::Lost);
+}
+
+#[tokio::test]
+async fn the_roof_hears_once_how_a_publisher_left() {
+    let mut house = House::open(Limits::default(), None).await;
+    let mut left = async |end: &str| {
+        let mut pusher = Pusher::publishing(house.address).await;
+        let (_, dismiss) = house.dismissals.recv().await.expect("a request");
+        match end {
+            "goodbye" => {
+                pusher.publisher.finish();
+                let out = pusher.publisher.take_output();
+                pusher.socket.write_all(&out).await.expect("an open socket");
+            }
+            "dismissed" => dismiss.send(Refusal::new("NetStream.Publish.BadName", "Go.")).expect("it listens"),
+            "reset" => pusher.socket.set_zero_linger().expect("a socket option"),
+            _ => {}
+        }
+        let still_there = (end != "reset" && end != "hangup").then_some(pusher);
+        let how = patiently(house.departures.recv()).await.expect("it left");
+        drop(still_there);
+        how
+    };
+    assert_eq!(left("goodbye").await, Departure::Goodbye);
+    assert_eq!(left("hangup").await, Departure::Lost);
+    assert_eq!(left("reset").await, Departure::Lost);
+    assert_eq!(left("dismissed").await, Departure::Lost);
+    assert!(house.departures.try_recv().is_err(), "each was told once");
+}
+
+#[tokio::test]
+async fn a_publisher_that_takes_no_bytes_is_dismissed_at_once() {
+    let mut house = House::open(Limits::default(), None).await;
+    let mut pusher = Pusher::publishing(house.address).await;
+    let (_, dismiss) = house.dismissals.recv().await.expect("a request");
+    // Ping requests (user control 6) are answered; unread answers fill the socket until the server's write waits.
+    let ping = [2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1];
+    let pings = ping.repeat(4096);
+    while tokio::time::timeout(Duration::from_millis(500), pusher.socket.write_all(&pings)).await.is_ok() {}
+    let start = Instant::now();
+    dismiss.send(Refusal::new("NetStream.Publish.BadName", "Another encoder took over.")).expect("still publishing");
+    patiently(house.departures.recv()).await.expect("it left");
+    println!("gone {:?} after the dismissal", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

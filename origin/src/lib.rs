@@ -74,7 +74,7 @@ pub trait Catalog: Send + Sync + 'static {
 /// | `/live/NAME/index.m3u8`, `hevc.m3u8`, `ts.m3u8` | multivariant playlists |
 /// | `/live/NAME/thumb.jpg` | the newest thumbnail |
 /// | `/live/NAME/SESSION/RENDITION.m3u8`, `RENDITION.ts.m3u8` | media playlists, with blocking reload |
-/// | `/live/NAME/SESSION/RENDITION/…` | `init-GEN.mp4`, `MSN.m4s`, `MSN.PART.m4s`, `MSN.ts` |
+/// | `/live/NAME/SESSION/RENDITION/…` | `init-GEN.mp4`, `MSN.m4s`, `MSN.PART.m4s`, `MSN.ts`; after a restart of the server with its boot epoch in front: `EPOCH-MSN.m4s` |
 pub fn router<C: Catalog>(catalog: Arc<C>) -> axum::Router {
     axum::Router::new().route_service("/live/{*asset}", live::Live::new(catalog))
 }

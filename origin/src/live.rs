@@ -64,11 +64,16 @@ impl<C: Catalog> Live<C> {
                 (Kind::Thumb, now(jpeg.map_or_else(|| missing(&wish, NOT_LIVE), |jpeg| reply::thumb(&wish, jpeg))))
             }
             Some(Asset::Multivariant { stream, kind }) => (Kind::Multivariant, self.multivariant(wish, stream, kind)),
-            Some(Asset::Session { stream, session, rendition, object }) => {
+            Some(Asset::Session { stream, session, rendition, run, object }) => {
                 let window = self.catalog.session(stream, session);
-                let Some(rendition) = window.and_then(|window| window.rendition(rendition)) else {
+                let has_run = |window: &Arc<Window>| is_playlist(object) || window.run() == run;
+                let found = window.map(|window| (has_run(&window), window.rendition(rendition)));
+                let Some((has_run, Some(rendition))) = found else {
                     return (kind(object), now(missing(&wish, "There is no such session or rendition.")));
                 };
+                if !has_run {
+                    return (kind(object), now(missing(&wish, NOT_HELD)));
+                }
                 (kind(object), self.object(wish, &rendition, object, request.uri().query()))
             }
         }
@@ -188,6 +193,10 @@ impl<C: Catalog> Live<C> {
 
 const NOT_LIVE: &str = "This stream is not live.";
 const NOT_HELD: &str = "This is not here: it is too old, or not made yet.";
+
+fn is_playlist(object: Object) -> bool {
+    matches!(object, Object::Playlist | Object::TsPlaylist)
+}
 
 fn kind(object: Object) -> Kind {
     match object {

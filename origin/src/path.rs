@@ -15,8 +15,9 @@ pub(crate) enum Asset<'a> {
     Multivariant { stream: &'a str, kind: Family },
     /// `/live/NAME/thumb.jpg`.
     Thumb { stream: &'a str },
-    /// Something of one session of the stream.
-    Session { stream: &'a str, session: &'a str, rendition: &'a str, object: Object },
+    /// Something of one session of the stream. `run` is the boot epoch in front of the name of media made after a restart
+    /// of the server, such as `RENDITION/7-17.m4s`; playlists have none.
+    Session { stream: &'a str, session: &'a str, rendition: &'a str, run: Option<u64>, object: Object },
 }
 
 /// Which family of variants a multivariant playlist lists.
@@ -65,20 +66,23 @@ impl<'a> Asset<'a> {
             };
         };
         let session = token(second)?;
-        let (rendition, object) = match steps.next() {
+        let (rendition, run, object) = match steps.next() {
             None => {
                 let name = third.strip_suffix(".m3u8")?;
                 match name.strip_suffix(".ts") {
-                    Some(name) => (name, Object::TsPlaylist),
-                    None => (name, Object::Playlist),
+                    Some(name) => (name, None, Object::TsPlaylist),
+                    None => (name, None, Object::Playlist),
                 }
             }
-            Some(file) => (third, object(file)?),
+            Some(file) => {
+                let (run, file) = run(file);
+                (third, run, object(file)?)
+            }
         };
         if steps.next().is_some() {
             return None;
         }
-        Some(Asset::Session { stream, session, rendition: id(rendition)?, object })
+        Some(Asset::Session { stream, session, rendition: id(rendition)?, run, object })
     }
 }
 
@@ -92,6 +96,12 @@ fn token(text: &str) -> Option<&str> {
     let fits = (1..=ID_BYTES_MAX).contains(&text.len());
     let clean = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     (fits && clean).then_some(text)
+}
+
+/// Splits the boot epoch off a name of media. No other name has a number in front of its first `-`.
+fn run(file: &str) -> (Option<u64>, &str) {
+    let split = file.split_once('-').and_then(|(run, rest)| Some((number(run)?, rest)));
+    split.map_or((None, file), |(run, rest)| (Some(run), rest))
 }
 
 fn object(file: &str) -> Option<Object> {
@@ -121,7 +131,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn session(object: Object) -> Option<Asset<'static>> {
-        Some(Asset::Session { stream: "demo", session: "x1-5", rendition: "720p", object })
+        Some(Asset::Session { stream: "demo", session: "x1-5", rendition: "720p", run: None, object })
+    }
+
+    fn after_restart(object: Object) -> Option<Asset<'static>> {
+        Some(Asset::Session { stream: "demo", session: "x1-5", rendition: "720p", run: Some(9), object })
     }
 
     #[test]
@@ -137,6 +151,10 @@ mod tests {
         check("/live/demo/x1-5/720p/17.m4s", session(Object::Segment(17)));
         check("/live/demo/x1-5/720p/17.0.m4s", session(Object::Part(17, 0)));
         check("/live/demo/x1-5/720p/17.ts", session(Object::TsSegment(17)));
+        check("/live/demo/x1-5/720p/9-init-0.mp4", after_restart(Object::Init(0)));
+        check("/live/demo/x1-5/720p/9-17.m4s", after_restart(Object::Segment(17)));
+        check("/live/demo/x1-5/720p/9-17.0.m4s", after_restart(Object::Part(17, 0)));
+        check("/live/demo/x1-5/720p/9-17.ts", after_restart(Object::TsSegment(17)));
     }
 
     #[test]
@@ -160,6 +178,10 @@ mod tests {
             "/live/demo/x1-5/720p/017.m4s",
             "/live/demo/x1-5/720p/-1.m4s",
             "/live/demo/x1-5/720p/+1.m4s",
+            "/live/demo/x1-5/720p/09-1.m4s",
+            "/live/demo/x1-5/720p/9-8-1.m4s",
+            "/live/demo/x1-5/720p/9-.m4s",
+            "/live/demo/x1-5/9-720p.m3u8/x",
             "/live/demo/x1-5/720p/1.2.3.m4s",
             "/live/demo/x1-5/720p/1..m4s",
             "/live/demo/x1-5/720p/.1.m4s",

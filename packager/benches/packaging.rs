@@ -25,7 +25,9 @@ fn plan(units: &[AccessUnit]) -> SessionPlan {
     SessionPlan {
         stream,
         session,
+        run: None,
         first_msn: 0,
+        discontinuities: 0,
         target_s: 2,
         facts,
         passthrough: true,

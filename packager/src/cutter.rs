@@ -257,6 +257,19 @@ impl Cutter {
             self.awaiting_sync = self.has_video;
         }
         self.last_dts = None;
+        // The time between two publishers is nobody's keyframe interval.
+        self.last_idr = None;
+    }
+
+    /// Begins with time that goes on in gaps from `at`.
+    pub fn resume(&mut self, at: MediaTime, now: Instant) -> Vec<Cue> {
+        let mut cues = Vec::new();
+        self.cut(at, at, false, &mut cues);
+        self.plan.settled = at;
+        self.clock = Some((now, at));
+        self.stalled = true;
+        self.awaiting_sync = self.has_video;
+        cues
     }
 
     /// The next boundary gets a discontinuity.

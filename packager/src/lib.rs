@@ -11,14 +11,15 @@
 //!
 //! URLs: the multivariant playlists stand at `/live/NAME/`; all they list is below `/live/NAME/SESSION/`:
 //! `RENDITION.m3u8`, `RENDITION.ts.m3u8`, `RENDITION/init-GEN.mp4`, `RENDITION/MSN.m4s`, `RENDITION/MSN.PART.m4s` and
-//! `RENDITION/MSN.ts`.
+//! `RENDITION/MSN.ts`. After a restart of the server the last four begin with its boot epoch: `RENDITION/EPOCH-MSN.m4s`.
 //!
 //! ```
 //! use packager::{Index, Packager, SessionPlan, SourceFacts};
 //! # fn plan() -> SessionPlan {
 //! #     let facts = SourceFacts { video: None, audio: None };
 //! #     let wall_start = std::time::SystemTime::now();
-//! #     SessionPlan { stream: "demo".into(), session: "a1-1".into(), first_msn: 0, target_s: 2, facts, passthrough: true,
+//! #     SessionPlan { stream: "demo".into(), session: "a1-1".into(), run: None, first_msn: 0,
+//! #         discontinuities: 0, target_s: 2, facts, passthrough: true,
 //! #         rungs: vec![], audio_encoded: false, wall_start }
 //! # }
 //! let (mut packager, window) = Packager::new(plan());

@@ -60,16 +60,17 @@ impl Packager {
         let grid = rates.clone().min_by(|a, b| a.as_f64().total_cmp(&b.as_f64())).unwrap_or(AUDIO_ONLY_GRID);
         let parts = PartRule::new(grid, rates, &plan);
         let header = Header { target, part_target: parts.target };
-        let window = Arc::new(Window::new(plan.session.clone()));
+        let window = Arc::new(Window::new(plan.session.clone(), plan.run));
         let has_video = facts.is_some();
         let cutter = Cutter::new(plan.first_msn, target, grid, parts, has_video, has_video && plan.passthrough);
         let writer = |id: &str, track| {
-            let empty = Shelf::default();
+            let base = plan.run.map_or_else(|| format!("{id}/"), |run| format!("{id}/{run}-"));
+            let empty = Shelf { discontinuities: plan.discontinuities, ..Shelf::default() };
             let (first, ts) = (
-                playlist::render(&header, id, &empty, plan.first_msn, &[]),
-                playlist::render_ts(&header, id, &empty, None),
+                playlist::render(&header, &base, &empty, plan.first_msn, &[]),
+                playlist::render_ts(&header, &base, &empty, plan.first_msn, None),
             );
-            let rendition = Arc::new(Rendition::new(id.to_owned(), track, first, ts));
+            let rendition = Arc::new(Rendition::new(id.to_owned(), base, track, empty, first, ts));
             window.add(Arc::clone(&rendition));
             Writer::new(rendition, plan.first_msn, &header)
         };
@@ -147,6 +148,18 @@ impl Packager {
         self.cutter.break_();
     }
 
+    /// Goes on with a session of a server that died: time goes on in gaps from `at`, the media time that belongs to
+    /// [`SessionPlan::wall_start`] and lies after everything published before. Call it once, before anything else, and
+    /// [`Packager::tick`] after it.
+    pub fn resume(&mut self, at: MediaTime, now: Instant) -> Vec<Cue> {
+        self.first_media = Some(now);
+        self.away = true;
+        let cues = self.cutter.resume(at, now);
+        self.planned(&cues);
+        self.settle(Some(now));
+        cues
+    }
+
     /// The publisher is gone for now. Until units come again, [`Packager::tick`] lets time go on in gaps.
     pub fn away(&mut self) {
         self.away = true;
@@ -215,6 +228,11 @@ impl Packager {
     /// Leaves passthrough at the next boundary, for a reason found elsewhere: one plain sentence with its cure.
     pub fn withdraw(&mut self, reason: String) {
         self.cutter.withdraw(reason);
+    }
+
+    /// The source's video is still repackaged.
+    pub fn passes_through(&self) -> bool {
+        self.cutter.passthrough()
     }
 
     /// Closed captions were seen in the pictures; the multivariant playlists say so from now on.
@@ -319,7 +337,8 @@ impl Packager {
             } else {
                 head
             };
-            let lag_max = if lane.encoded { ENCODED_LAG_MAX } else { MISSING_LAG_MAX };
+            // While the publisher is away nothing is on its way but what the worker holds.
+            let lag_max = if lane.encoded && !self.away { ENCODED_LAG_MAX } else { MISSING_LAG_MAX };
             let reached = lane.progress().or_else(|| plan.first_start());
             if reached.is_some_and(|reached| newest - reached > lag_max) {
                 lane.give_up(plan);
@@ -347,7 +366,7 @@ impl Packager {
                 self.window.renditions().iter().map(|r| (r.id().to_owned(), r.edge())).collect();
             let render = |rendition: &Rendition, next_msn: u64| {
                 let others: Vec<_> = edges.iter().filter(|(id, _)| id != rendition.id()).cloned().collect();
-                playlist::render(&self.header, rendition.id(), &rendition.shelf(), next_msn, &others)
+                playlist::render(&self.header, rendition.base(), &rendition.shelf(), next_msn, &others)
             };
             for (rendition, next_msn) in &changed {
                 rendition.show(render(rendition, *next_msn));
@@ -376,8 +395,8 @@ impl Packager {
 
     fn show_ts(&self) {
         let last = |r: &Rendition| r.shelf().segments.back().map(|l| l.segment.msn);
-        let audio = self.audio.as_ref().map(|(lane, _)| &lane.writer.rendition);
-        let audio_last = audio.map(|a| last(a));
+        let audio = self.audio.as_ref().map(|(lane, _)| &lane.writer);
+        let audio_last = audio.map(|a| last(&a.rendition));
         for (lane, _) in self.video.iter().filter(|(l, _)| l.config().is_some_and(|c| c.codec == VideoCodec::H264)) {
             let rendition = &lane.writer.rendition;
             let until = if self.ended {
@@ -385,12 +404,16 @@ impl Packager {
             } else {
                 audio_last.map_or(last(rendition), |a| a.min(last(rendition)))
             };
-            rendition.show_ts(playlist::render_ts(&self.header, rendition.id(), &rendition.shelf(), until));
+            let next_msn = lane.writer.next_msn;
+            rendition.show_ts(playlist::render_ts(&self.header, rendition.base(), &rendition.shelf(), next_msn, until));
         }
         if let Some(audio) = audio.filter(|_| self.video.is_empty()) {
             // Asked before the shelf is locked for the render: the lock is not reentrant.
-            let until = last(audio);
-            audio.show_ts(playlist::render_ts(&self.header, audio.id(), &audio.shelf(), until));
+            let (rendition, until) = (&audio.rendition, last(&audio.rendition));
+            let (base, shelf) = (rendition.base(), rendition.shelf());
+            let shown = playlist::render_ts(&self.header, base, &shelf, audio.next_msn, until);
+            drop(shelf);
+            rendition.show_ts(shown);
         }
     }
 

@@ -39,36 +39,37 @@ impl Header {
     }
 }
 
-/// The low-latency playlist of a rendition. `others` are the ids and edges of the session's other renditions.
+/// The low-latency playlist of a rendition. `base` is what its media's URIs begin with; `others` are the ids and edges of
+/// the session's other renditions.
 pub(crate) fn render(
     header: &Header,
-    id: &str,
+    base: &str,
     shelf: &Shelf,
     next_msn: u64,
     others: &[(String, Option<Edge>)],
 ) -> Playlist {
-    let full = body(header, id, shelf, next_msn, others, 0);
+    let full = body(header, base, shelf, next_msn, others, 0);
     let skip = skippable(header, shelf);
     let edge = shelf.edge();
     Playlist {
         last: edge.map(|e| (e.msn, e.part)),
         last_segment: shelf.segments.back().map(|l| l.segment.msn),
         next_part: (!shelf.ended).then(|| hint(shelf, next_msn)),
-        delta: (skip > 0 && !shelf.ended).then(|| Document::new(body(header, id, shelf, next_msn, others, skip))),
+        delta: (skip > 0 && !shelf.ended).then(|| Document::new(body(header, base, shelf, next_msn, others, skip))),
         ended: shelf.ended,
         ..header.playlist(true, Document::new(full))
     }
 }
 
 /// The MPEG-TS playlist of a rendition: whole segments up to `until`, which the audio has too.
-pub(crate) fn render_ts(header: &Header, id: &str, shelf: &Shelf, until: Option<u64>) -> Playlist {
+pub(crate) fn render_ts(header: &Header, base: &str, shelf: &Shelf, next_msn: u64, until: Option<u64>) -> Playlist {
     let listed = || shelf.in_playlist().filter(|l| until.is_some_and(|u| l.segment.msn <= u));
     let mut out = String::with_capacity(256 + 160 * listed().count());
     out.push_str("#EXTM3U\n#EXT-X-VERSION:3\n");
-    start(&mut out, header, shelf);
+    start(&mut out, header, shelf, next_msn);
     for entry in listed() {
         out.push_str(&entry.lead);
-        ts_tail(&mut out, id, &entry.segment);
+        ts_tail(&mut out, base, &entry.segment);
     }
     if shelf.ended {
         out.push_str("#EXT-X-ENDLIST\n");
@@ -93,8 +94,8 @@ pub(crate) fn lead(discontinuity: bool, wall: SystemTime) -> String {
 }
 
 /// The line of one part.
-pub(crate) fn part_line(out: &mut String, id: &str, msn: u64, index: usize, part: &Part) {
-    let _ = write!(out, "#EXT-X-PART:DURATION={},URI=\"{id}/{msn}.{index}.m4s\"", Seconds(part.duration));
+pub(crate) fn part_line(out: &mut String, base: &str, msn: u64, index: usize, part: &Part) {
+    let _ = write!(out, "#EXT-X-PART:DURATION={},URI=\"{base}{msn}.{index}.m4s\"", Seconds(part.duration));
     if part.independent && !part.gap {
         out.push_str(",INDEPENDENT=YES");
     }
@@ -105,20 +106,20 @@ pub(crate) fn part_line(out: &mut String, id: &str, msn: u64, index: usize, part
 }
 
 /// The lines that end a segment.
-pub(crate) fn tail(id: &str, segment: &Segment) -> String {
+pub(crate) fn tail(base: &str, segment: &Segment) -> String {
     let gap = if segment.gap { "#EXT-X-GAP\n" } else { "" };
-    format!("{gap}#EXTINF:{},\n{id}/{}.m4s\n", Seconds(segment.duration), segment.msn)
+    format!("{gap}#EXTINF:{},\n{base}{}.m4s\n", Seconds(segment.duration), segment.msn)
 }
 
-fn ts_tail(out: &mut String, id: &str, segment: &Segment) {
+fn ts_tail(out: &mut String, base: &str, segment: &Segment) {
     let gap = if segment.gap { "#EXT-X-GAP\n" } else { "" };
-    let _ = write!(out, "{gap}#EXTINF:{},\n{id}/{}.ts\n", Seconds(segment.duration), segment.msn);
+    let _ = write!(out, "{gap}#EXTINF:{},\n{base}{}.ts\n", Seconds(segment.duration), segment.msn);
 }
 
-fn start(out: &mut String, header: &Header, shelf: &Shelf) {
+fn start(out: &mut String, header: &Header, shelf: &Shelf, next_msn: u64) {
     let _ = writeln!(out, "#EXT-X-TARGETDURATION:{}", header.target.as_millis() / 1000);
     let first = shelf.in_playlist().next().map(|l| l.segment.msn).or(shelf.open.as_ref().map(|o| o.msn));
-    let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", first.unwrap_or(0));
+    let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", first.unwrap_or(next_msn));
     let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", shelf.discontinuities);
     out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
     if shelf.ended {
@@ -145,7 +146,7 @@ fn hint(shelf: &Shelf, next_msn: u64) -> (u64, u32) {
 
 fn body(
     header: &Header,
-    id: &str,
+    base: &str,
     shelf: &Shelf,
     next_msn: u64,
     others: &[(String, Option<Edge>)],
@@ -153,7 +154,7 @@ fn body(
 ) -> String {
     let mut out = String::with_capacity(12 * 1024);
     out.push_str("#EXTM3U\n#EXT-X-VERSION:9\n");
-    start(&mut out, header, shelf);
+    start(&mut out, header, shelf, next_msn);
     let _ = writeln!(
         out,
         "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={},HOLD-BACK={},CAN-SKIP-UNTIL={}",
@@ -173,12 +174,12 @@ fn body(
     for (index, entry) in shelf.in_playlist().enumerate() {
         after -= entry.segment.duration;
         if index >= skip {
-            write_segment(&mut out, id, entry, map, after <= times(header.target, PARTS_LISTED_TARGETS));
+            write_segment(&mut out, base, entry, map, after <= times(header.target, PARTS_LISTED_TARGETS));
             map = entry.segment.init;
         }
     }
     if let Some(open) = shelf.open.as_ref().filter(|o| !o.parts.is_empty()) {
-        write_head(&mut out, id, &open.lead, open.init, map);
+        write_head(&mut out, base, &open.lead, open.init, map);
         out.push_str(&open.lines);
     }
     if shelf.ended {
@@ -186,7 +187,7 @@ fn body(
         return out;
     }
     let (msn, part) = hint(shelf, next_msn);
-    let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{id}/{msn}.{part}.m4s\"");
+    let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{base}{msn}.{part}.m4s\"");
     for (other, edge) in others {
         if let Some(edge) = edge {
             let _ = writeln!(
@@ -199,18 +200,18 @@ fn body(
     out
 }
 
-fn write_segment(out: &mut String, id: &str, entry: &Listed, map: Option<u32>, parts: bool) {
-    write_head(out, id, &entry.lead, entry.segment.init, map);
+fn write_segment(out: &mut String, base: &str, entry: &Listed, map: Option<u32>, parts: bool) {
+    write_head(out, base, &entry.lead, entry.segment.init, map);
     if parts {
         out.push_str(&entry.parts);
     }
     out.push_str(&entry.tail);
 }
 
-fn write_head(out: &mut String, id: &str, lead: &str, init: Option<u32>, map: Option<u32>) {
+fn write_head(out: &mut String, base: &str, lead: &str, init: Option<u32>, map: Option<u32>) {
     out.push_str(lead);
     if let Some(generation) = init.filter(|i| Some(*i) != map) {
-        let _ = writeln!(out, "#EXT-X-MAP:URI=\"{id}/init-{generation}.mp4\"");
+        let _ = writeln!(out, "#EXT-X-MAP:URI=\"{base}init-{generation}.mp4\"");
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Playlist {
 #[derive(Debug)]
 pub struct Rendition {
     id: String,
+    /// What its media's URIs begin with: `RENDITION/`, or `RENDITION/EPOCH-` after a restart.
+    base: String,
     track: Track,
     /// Held for a look-up or one change, never across a render, a compression or an await.
     shelf: Mutex<Shelf>,
@@ -44,11 +46,19 @@ pub struct Rendition {
 }
 
 impl Rendition {
-    pub(crate) fn new(id: String, track: Track, first: Playlist, first_ts: Playlist) -> Self {
+    pub(crate) fn new(
+        id: String,
+        base: String,
+        track: Track,
+        shelf: Shelf,
+        first: Playlist,
+        first_ts: Playlist,
+    ) -> Self {
         Self {
             id,
+            base,
             track,
-            shelf: Mutex::default(),
+            shelf: Mutex::new(shelf),
             playlist: watch::Sender::new(Arc::new(first)),
             ts_playlist: watch::Sender::new(Arc::new(first_ts)),
             audio: Mutex::default(),
@@ -58,6 +68,10 @@ impl Rendition {
     /// `source`, a rung's name, or `audio`; also the folder of its media in URLs.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
     }
 
     /// What it carries.

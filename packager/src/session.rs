@@ -41,8 +41,13 @@ pub struct SessionPlan {
     pub stream: String,
     /// `ID-EPOCH`, URL-safe: letters, digits, `-` and `_`.
     pub session: String,
+    /// After a restart of the server: the boot epoch that goes on with the session. It stands in front of every name of
+    /// media (`EPOCH-MSN.m4s`), since the numbers the dead server used last may not all have been noted.
+    pub run: Option<u64>,
     /// The first media sequence number; above all numbers this session's name has used before.
     pub first_msn: u64,
+    /// Discontinuities before that number, in a session that goes on after a restart of the server.
+    pub discontinuities: u64,
     /// EXT-X-TARGETDURATION in seconds: 4, or 2 when the key's last session kept its keyframe interval at 2 s or less.
     /// Other values are taken as the nearer of these.
     pub target_s: u8,
@@ -56,6 +61,6 @@ pub struct SessionPlan {
     pub rungs: Vec<Rung>,
     /// The audio is encoded and comes through [`crate::Packager::encoded`] as `audio`.
     pub audio_encoded: bool,
-    /// The wall clock at the first media: the one anchor of EXT-X-PROGRAM-DATE-TIME.
+    /// The wall clock at the first media, or at [`crate::Packager::resume`]: the one anchor of EXT-X-PROGRAM-DATE-TIME.
     pub wall_start: SystemTime,
 }

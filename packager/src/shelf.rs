@@ -77,16 +77,16 @@ impl Shelf {
         self.open = Some(Open { msn, start, discontinuity, init, parts: Vec::new(), lead, lines: String::new() });
     }
 
-    /// Adds a part to the segment in progress. `id` is the rendition's.
-    pub fn push(&mut self, id: &str, part: Part) {
+    /// Adds a part to the segment in progress. `base` is the rendition's.
+    pub fn push(&mut self, base: &str, part: Part) {
         let open = self.open.as_mut().expect("a part is pushed only into a segment that was begun");
-        playlist::part_line(&mut open.lines, id, open.msn, open.parts.len(), &part);
+        playlist::part_line(&mut open.lines, base, open.msn, open.parts.len(), &part);
         open.parts.push(part);
     }
 
     /// Ends the segment in progress, and lets old ones leave the playlist and the memory. Nothing happens when it has no
     /// part.
-    pub fn close(&mut self, id: &str, gap: bool) -> Option<&Segment> {
+    pub fn close(&mut self, base: &str, gap: bool) -> Option<&Segment> {
         let open = self.open.take_if(|o| !o.parts.is_empty())?;
         let segment = Segment {
             msn: open.msn,
@@ -98,7 +98,7 @@ impl Shelf {
             gap,
             ts: Arc::new(OnceLock::new()),
         };
-        let tail = playlist::tail(id, &segment);
+        let tail = playlist::tail(base, &segment);
         self.segments.push_back(Listed { segment, lead: open.lead, parts: open.lines, tail });
         self.slide();
         self.segments.back().map(|l| &l.segment)

@@ -20,20 +20,26 @@ pub enum Index {
 #[derive(Debug)]
 pub struct Window {
     session: String,
+    run: Option<u64>,
     /// Only grows, by one push; the lock is held for that and for look-ups, never across a render.
     renditions: Mutex<Vec<Arc<Rendition>>>,
     indexes: [watch::Sender<Option<Arc<Document>>>; 3],
 }
 
 impl Window {
-    pub(crate) fn new(session: String) -> Self {
-        Self { session, renditions: Mutex::default(), indexes: std::array::from_fn(|_| watch::Sender::new(None)) }
+    pub(crate) fn new(session: String, run: Option<u64>) -> Self {
+        Self { session, run, renditions: Mutex::default(), indexes: std::array::from_fn(|_| watch::Sender::new(None)) }
     }
 
     /// The session's name in URLs: `ID-EPOCH`. Every listed URI is below it, so nothing cached of another run is ever
     /// mistaken for this one.
     pub fn session(&self) -> &str {
         &self.session
+    }
+
+    /// What stands in front of the names of media: [`crate::SessionPlan::run`].
+    pub fn run(&self) -> Option<u64> {
+        self.run
     }
 
     /// A multivariant playlist and its changes; `None` until it appears, and for good when the session has no such

@@ -3,158 +3,12 @@
 
 mod kit;
 
-use bytes::Bytes;
-use kit::{Clock, judge, plan, read_playlist, rung};
-use media::{
-    AccessUnit, Announced, AudioCodec, AudioConfig, ColorInfo, Config, FeedItem, FrameRate, MediaTime, VideoCodec,
-    VideoConfig,
-};
-use packager::{AudioFacts, Cue, Index, Packager, Prober, Rendition, SourceFacts, VideoFacts, Window};
+use kit::stage::{RATE, START, Stage, frame, picture, video_config};
+use kit::{judge, read_playlist, rung};
+use media::{Announced, FeedItem, MediaTime, VideoCodec, VideoConfig};
+use packager::{Cue, Index, Prober};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-const RATE: FrameRate = FrameRate { num: 30, den: 1 };
-
-fn video_config(profile: u8, codec: VideoCodec) -> Arc<VideoConfig> {
-    Arc::new(VideoConfig {
-        codec,
-        record: Bytes::from(vec![1, 0x64, profile, 31, 0xff, 0xe0, 0]),
-        nal_length_size: 4,
-        width: 1280,
-        height: 720,
-        sample_aspect: (1, 1),
-        codecs: if codec == VideoCodec::H264 { "avc1.64001f".into() } else { "hvc1.1.6.L93.B0".into() },
-        bit_depth: 8,
-        is_420: true,
-        is_interlaced: false,
-        frame_rate: Some(30.0),
-        color: ColorInfo::UNSPECIFIED,
-    })
-}
-
-fn sound() -> Arc<AudioConfig> {
-    Arc::new(AudioConfig {
-        codec: AudioCodec::Aac,
-        record: Bytes::from_static(&[0x11, 0x90]),
-        sample_rate: 48_000,
-        channels: 2,
-        object_type: 2,
-        frame_samples: 1024,
-    })
-}
-
-fn picture(config: &Arc<VideoConfig>, at: MediaTime, sync: bool) -> AccessUnit {
-    AccessUnit {
-        config: Config::Video(Arc::clone(config)),
-        dts: at,
-        pts: at,
-        sync,
-        data: Bytes::from_static(&[0, 0, 0, 2, 0x65, 1]),
-    }
-}
-
-fn frame(at: MediaTime) -> AccessUnit {
-    AccessUnit { config: Config::Audio(sound()), dts: at, pts: at, sync: true, data: Bytes::from_static(&[1, 2, 3, 4]) }
-}
-
-/// A source of 30 frames per second with sound, and the packager it feeds.
-struct Stage {
-    packager: Packager,
-    window: Arc<Window>,
-    clock: Clock,
-    config: Arc<VideoConfig>,
-    frame: i64,
-    sounds: i64,
-    cues: Vec<Cue>,
-}
-
-const START: MediaTime = MediaTime::from_millis(10_000);
-
-impl Stage {
-    fn new(change: impl FnOnce(&mut packager::SessionPlan)) -> Self {
-        let config = video_config(0, VideoCodec::H264);
-        let facts = SourceFacts {
-            video: Some(VideoFacts {
-                config: Arc::clone(&config),
-                frame_rate: RATE,
-                bitrate_bps: 1_000_000,
-                passthrough: Ok(()),
-            }),
-            audio: Some(AudioFacts { config: sound(), passthrough: true }),
-        };
-        let mut plan = plan(facts);
-        change(&mut plan);
-        let (packager, window) = Packager::new(plan);
-        let mut clock = Clock::new();
-        clock.at(START);
-        Self { packager, window, clock, config, frame: 0, sounds: 0, cues: vec![] }
-    }
-
-    fn now(&mut self) -> Instant {
-        self.clock.at(START + RATE.time_of(self.frame))
-    }
-
-    /// Sends `frames` pictures, each `key`-th an IDR, and the sound before each.
-    fn send(&mut self, frames: i64, key: i64, with_sound: bool) {
-        for _ in 0..frames {
-            let at = START + RATE.time_of(self.frame);
-            self.sound_until(at, with_sound);
-            let now = self.clock.at(at);
-            let unit = picture(&self.config, at, self.frame % key == 0);
-            self.cues.extend(self.packager.source(&unit, now));
-            self.frame += 1;
-        }
-    }
-
-    fn sound_until(&mut self, until: MediaTime, really: bool) {
-        loop {
-            let at = START + MediaTime::from_units(self.sounds * 1024, 48_000);
-            if at > until {
-                break;
-            }
-            self.sounds += 1;
-            if really {
-                let now = self.clock.at(at);
-                self.cues.extend(self.packager.source(&frame(at), now));
-            }
-        }
-    }
-
-    fn rendition(&self, id: &str) -> Arc<Rendition> {
-        self.window.rendition(id).unwrap()
-    }
-
-    fn listed(&self, id: &str) -> kit::Listed {
-        let playlist = self.rendition(id).playlist().borrow().clone();
-        judge(playlist.full.text())
-    }
-
-    /// The playlist of a rendition as it stands.
-    fn text(&self, id: &str) -> String {
-        let playlist = self.rendition(id).playlist().borrow().clone();
-        String::from_utf8(playlist.full.text().to_vec()).unwrap()
-    }
-
-    fn index(&self, kind: Index) -> Option<String> {
-        let document = self.window.index(kind).borrow().clone();
-        document.map(|d| String::from_utf8(d.text().to_vec()).unwrap())
-    }
-
-    fn boundaries(&self) -> Vec<(u64, MediaTime, bool)> {
-        let of = |c: &Cue| match c {
-            Cue::Boundary { msn, at, discontinuity } => Some((*msn, *at, *discontinuity)),
-            Cue::Withdraw { .. } => None,
-        };
-        self.cues.iter().filter_map(of).collect()
-    }
-
-    /// A whole segment of the rung at the newest boundary but one.
-    fn encode(&mut self, id: &str, config: &Arc<VideoConfig>, from: MediaTime, until: MediaTime) {
-        for slot in 0..RATE.frames_in(until - from) {
-            self.packager.encoded(id, picture(config, from + RATE.time_of(slot), slot == 0));
-        }
-    }
-}
 
 #[test]
 fn a_part_is_listed_as_soon_as_its_last_picture_came() {
@@ -364,32 +218,6 @@ fn missing_sound_is_listed_as_gaps() {
     assert_eq!(gaps[..5], [false, true, true, true, true]);
     assert!(!gaps[6]);
     assert_eq!(stage.listed("source").segments.len(), 8);
-}
-
-#[test]
-fn while_the_publisher_is_away_time_goes_on_in_gaps() {
-    let mut stage = Stage::new(|_| {});
-    stage.send(90, 60, true);
-    stage.packager.away();
-    let gone = stage.now();
-    for step in 1..=100 {
-        let cues = stage.packager.tick(gone + Duration::from_millis(step * 100));
-        stage.cues.extend(cues);
-    }
-    let listed = stage.listed("source");
-    assert!(!listed.segments[1].gap && listed.segments[1].duration < 1.1, "the last segment ends with its media");
-    assert_eq!(listed.segments.iter().filter(|s| s.gap).count(), 5, "{listed:?}");
-    let back = gone + Duration::from_secs(10);
-    let at = stage.packager.resume_at(back);
-    assert!((at - START - MediaTime::from_millis(13_000)).abs() < MediaTime::from_millis(100), "{at:?}");
-    let config = Arc::clone(&stage.config);
-    for n in 0..61 {
-        let unit = picture(&config, at + RATE.time_of(n), n % 60 == 0);
-        stage.cues.extend(stage.packager.source(&unit, back + Duration::from_millis(n as u64 * 33)));
-    }
-    let listed = stage.listed("source");
-    assert_eq!(listed.segments.iter().filter(|s| s.discontinuity).count(), 1);
-    assert!(!listed.segments.last().unwrap().gap);
 }
 
 #[test]

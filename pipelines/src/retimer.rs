@@ -48,6 +48,8 @@ pub(crate) struct Retimer<P> {
     /// A picture whose slot may turn out not to exist, as the next boundary may come before the slot's end.
     held: Option<(i64, P)>,
     shown: Option<P>,
+    /// The picture being placed comes after a hole that stays one, however many boundaries lie in it.
+    is_after_hole: bool,
     /// Pictures no slot had room for.
     pub dropped: u64,
     /// Slots that show a picture again.
@@ -64,6 +66,7 @@ impl<P: Clone> Retimer<P> {
             last_pts: None,
             held: None,
             shown: None,
+            is_after_hole: false,
             dropped: 0,
             repeated: 0,
         }
@@ -92,7 +95,7 @@ impl<P: Clone> Retimer<P> {
             self.dropped += 1;
             return;
         }
-        self.last_pts = Some(pts);
+        self.is_after_hole = self.last_pts.replace(pts).is_some_and(|last| pts - last > FILL_MAX);
         let Some(index) = self.place(pts, out) else {
             // Before the first boundary nothing is planned.
             self.dropped += 1;
@@ -178,7 +181,7 @@ impl<P: Clone> Retimer<P> {
             return;
         }
         match self.shown.clone() {
-            Some(picture) if self.rate.time_of(missing) <= FILL_MAX => {
+            Some(picture) if !self.is_after_hole && self.rate.time_of(missing) <= FILL_MAX => {
                 for _ in 0..missing {
                     self.give(picture.clone(), true, out);
                 }
@@ -268,6 +271,10 @@ mod tests {
         assert_eq!(short.iter().map(|s| s.picture).collect::<Vec<_>>(), [0, 1, 1, 1, 2, 3]);
         let long = play(THIRTY, &[0], &[0, 3000, 900_000], 0);
         assert_eq!(long.iter().map(|s| s.pts.ticks()).collect::<Vec<_>>(), [0, 3000, 900_000]);
+        // A publisher that was away for ten seconds, in which boundaries went on.
+        let away = play(THIRTY, &[0, 180_000, 360_000, 540_000, 720_000, 900_000], &[0, 3000, 900_000, 903_000], 0);
+        assert_eq!(away.iter().map(|s| s.pts.ticks()).collect::<Vec<_>>(), [0, 3000, 900_000, 903_000]);
+        assert!(away[2].idr && away.iter().all(|s| !s.repeated));
     }
 
     #[test]

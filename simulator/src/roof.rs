@@ -123,7 +123,9 @@ impl Live {
         let plan = SessionPlan {
             stream: "sim".into(),
             session: "sim-1".into(),
+            run: None,
             first_msn: 7,
+            discontinuities: 0,
             target_s,
             facts,
             passthrough,

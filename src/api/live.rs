@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use store::{Store, now_ms};
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -22,8 +23,12 @@ pub trait LiveView: Send + Sync + 'static {
         self.streams().into_iter().find(|s| s.name == name)
     }
 
-    /// Sends the stream's publisher away; false when there is none.
-    fn stop(&self, name: &str) -> bool;
+    /// Sends the stream's publisher away and ends its session; false when there is neither. With `hold` nobody is
+    /// admitted for so long, or until [`LiveView::allow`].
+    fn stop(&self, name: &str, hold: Option<Duration>) -> bool;
+
+    /// Publishers are admitted again.
+    fn allow(&self, name: &str);
 }
 
 /// A stream that is live.
@@ -51,12 +56,16 @@ pub struct LiveStream {
     pub thumb: bool,
 }
 
-/// What a viewer can expect of a stream that is listed. Pages read it, so that another state can be added later.
+/// What a viewer can expect of a stream that is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LiveState {
     /// Pictures come.
     Live,
+    /// The publisher is connected and has sent nothing for more than 6 s.
+    Stalled,
+    /// The publisher lost its connection and may come back to this session.
+    Reconnecting,
 }
 
 /// Streams' titles, read anew when the store changed: the public questions come too often to ask the database each time.

@@ -2,7 +2,7 @@
 
 use super::live::{LiveState, LiveStream};
 use serde::{Deserialize, Serialize};
-use store::{AuditRow, KeyInfo, Stream};
+use store::{AuditRow, KeyInfo, Stream, Takeover};
 use utoipa::{IntoParams, ToSchema};
 
 /// Why a request was refused.
@@ -37,6 +37,12 @@ pub struct StreamShape {
     pub ladder: Option<String>,
     /// Whether the source is repackaged without encoding when it can be.
     pub passthrough: bool,
+    /// Seconds a session waits for a publisher that vanished; null: the server's default.
+    pub reconnect_window_s: Option<u32>,
+    /// Who wins when two encoders present a good key; null: the server's default.
+    pub takeover: Option<TakeoverShape>,
+    /// An operator stopped it until then, milliseconds since 1970; null when it takes publishers.
+    pub stopped_until_ms: Option<i64>,
     /// Milliseconds since 1970.
     pub created_ms: i64,
     /// Keys that were not revoked, oldest first.
@@ -46,6 +52,39 @@ pub struct StreamShape {
     /// The new key, only in the answer to its making.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// Who wins when two encoders present a good key.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TakeoverShape {
+    /// The newest.
+    Newest,
+    /// The one that is live, unless it fell silent.
+    Reject,
+}
+
+impl From<Takeover> for TakeoverShape {
+    fn from(takeover: Takeover) -> Self {
+        match takeover {
+            Takeover::Newest => Self::Newest,
+            Takeover::Reject => Self::Reject,
+        }
+    }
+}
+
+impl From<TakeoverShape> for Takeover {
+    fn from(takeover: TakeoverShape) -> Self {
+        match takeover {
+            TakeoverShape::Newest => Self::Newest,
+            TakeoverShape::Reject => Self::Reject,
+        }
+    }
+}
+
+/// Tells a value that is null (the server's default) from one that is left out (no change).
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// All streams.
@@ -70,6 +109,12 @@ pub struct NewStream {
     /// True when left out.
     #[serde(default)]
     pub passthrough: Option<bool>,
+    /// 0 to 300; the server's default when left out.
+    #[serde(default)]
+    pub reconnect_window_s: Option<u32>,
+    /// The server's default when left out.
+    #[serde(default)]
+    pub takeover: Option<TakeoverShape>,
 }
 
 /// Settings to change; what is left out stays.
@@ -85,6 +130,14 @@ pub struct StreamChange {
     /// Whether the source may be repackaged without encoding.
     #[serde(default)]
     pub passthrough: Option<bool>,
+    /// 0 to 300, or null for the server's default.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub reconnect_window_s: Option<Option<u32>>,
+    /// Or null for the server's default.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<TakeoverShape>)]
+    pub takeover: Option<Option<TakeoverShape>>,
 }
 
 /// How to rotate; an empty object keeps the key before until the next rotation.
@@ -96,11 +149,13 @@ pub struct Rotation {
     pub overlap_s: Option<u32>,
 }
 
-/// Whether a publisher was sent away.
+/// What a stop did.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Stopped {
-    /// False when none was connected.
+    /// False when nobody was live.
     pub stopped: bool,
+    /// Nobody may publish until then, milliseconds since 1970.
+    pub stopped_until_ms: Option<i64>,
 }
 
 /// Which audit rows.
@@ -146,7 +201,7 @@ pub struct LiveShape {
     pub name: String,
     /// Shown to viewers; empty when the streamer gave none.
     pub title: String,
-    /// Whether pictures come now.
+    /// Whether pictures come now, or a viewer waits for the publisher.
     pub state: LiveState,
     /// When this session began, milliseconds since 1970.
     pub since_ms: i64,
@@ -221,6 +276,9 @@ impl StreamShape {
             title: stream.settings.title,
             ladder: stream.settings.ladder,
             passthrough: stream.settings.passthrough,
+            reconnect_window_s: stream.settings.reconnect_window_s,
+            takeover: stream.settings.takeover.map(TakeoverShape::from),
+            stopped_until_ms: stream.stopped_until_ms.filter(|until| *until > now_ms),
             created_ms: stream.created_ms,
             keys: stream.keys.into_iter().map(KeyShape::from).collect(),
             live,

@@ -13,7 +13,7 @@ use axum::extract::{Path, State};
 use axum::http::{Extensions, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Act, Actor, Error, Outcome, Previous, StreamPatch, StreamSettings, now_ms};
+use store::{Act, Actor, Error, Outcome, Previous, STOP_HOLD, StreamPatch, StreamSettings, Takeover, now_ms};
 
 /// Rows when the asker names no number.
 const AUDIT_ROWS: u32 = 100;
@@ -65,7 +65,13 @@ pub async fn add(
     Body(new): Body<NewStream>,
 ) -> Result<(StatusCode, Json<StreamShape>), ApiError> {
     let ladder = new.ladder.as_deref().map(ladder).transpose()?;
-    let settings = StreamSettings { title: new.title, ladder, passthrough: new.passthrough.unwrap_or(true) };
+    let settings = StreamSettings {
+        title: new.title,
+        ladder,
+        passthrough: new.passthrough.unwrap_or(true),
+        reconnect_window_s: new.reconnect_window_s,
+        takeover: new.takeover.map(Takeover::from),
+    };
     let outcome = api.perform(&from, Act::AddStream { name: new.name, settings }).await?;
     Ok((StatusCode::CREATED, Json(api.shape(outcome))))
 }
@@ -82,7 +88,7 @@ pub async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Resu
 
 /// Change a stream's settings
 ///
-/// They count from its next session on; a title at once.
+/// They count from its next session on; a title at once, the rules for publishers from the next one that connects.
 #[utoipa::path(patch, path = "/api/v1/streams/{name}", tag = "streams", security(("token" = [])), request_body = StreamChange,
     params(("name" = String, Path, description = "Public name")),
     responses((status = 200, body = StreamShape), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
@@ -97,9 +103,16 @@ pub async fn set(
         Some("default") => Some(None),
         Some(text) => Some(Some(ladder(text)?)),
     };
-    let patch = StreamPatch { title: change.title, ladder, passthrough: change.passthrough };
+    let patch = StreamPatch {
+        title: change.title,
+        ladder,
+        passthrough: change.passthrough,
+        reconnect_window_s: change.reconnect_window_s,
+        takeover: change.takeover.map(|takeover| takeover.map(Takeover::from)),
+    };
     if patch.is_empty() {
-        return Err(ApiError::bad_request("nothing_to_change", "Give title, ladder or passthrough.".into()));
+        let message = "Give title, ladder, passthrough, reconnect_window_s or takeover.";
+        return Err(ApiError::bad_request("nothing_to_change", message.into()));
     }
     let outcome = api.perform(&from, Act::SetStream { name, patch }).await?;
     Ok(Json(api.shape(outcome)))
@@ -117,7 +130,7 @@ pub async fn remove(
     from: Extensions,
 ) -> Result<StatusCode, ApiError> {
     api.perform(&from, Act::RemoveStream { name: name.clone() }).await?;
-    api.live.stop(&name);
+    api.live.stop(&name, None);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -157,9 +170,10 @@ pub async fn revoke_key(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Send a stream's publisher away
+/// Stop a stream
 ///
-/// Its key stays good.
+/// Its publisher is sent away, its session ends, and its keys open nothing for a minute or until it is allowed: encoders
+/// that reconnect by themselves do not undo it.
 #[utoipa::path(post, path = "/api/v1/streams/{name}/stop", tag = "streams", security(("token" = [])),
     params(("name" = String, Path, description = "Public name")),
     responses((status = 200, body = Stopped), (status = 401, body = Problem), (status = 404, body = Problem)))]
@@ -168,8 +182,25 @@ pub async fn stop(
     Path(name): Path<String>,
     from: Extensions,
 ) -> Result<Json<Stopped>, ApiError> {
-    api.perform(&from, Act::StopStream { name: name.clone() }).await?;
-    Ok(Json(Stopped { stopped: api.live.stop(&name) }))
+    let outcome = api.perform(&from, Act::StopStream { name: name.clone() }).await?;
+    let stopped = api.live.stop(&name, Some(STOP_HOLD));
+    Ok(Json(Stopped { stopped, stopped_until_ms: outcome.stream.stopped_until_ms }))
+}
+
+/// Allow a stopped stream
+///
+/// Its keys open it again at once.
+#[utoipa::path(post, path = "/api/v1/streams/{name}/allow", tag = "streams", security(("token" = [])),
+    params(("name" = String, Path, description = "Public name")),
+    responses((status = 200, body = StreamShape), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn allow(
+    State(api): State<Arc<Api>>,
+    Path(name): Path<String>,
+    from: Extensions,
+) -> Result<Json<StreamShape>, ApiError> {
+    let outcome = api.perform(&from, Act::AllowStream { name: name.clone() }).await?;
+    api.live.allow(&name);
+    Ok(Json(api.shape(outcome)))
 }
 
 /// Changes that were made

@@ -5,13 +5,15 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use serde_json::{Value, json};
 use std::sync::Mutex;
+use std::time::Duration;
 use store::Location;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 #[derive(Default)]
 struct OneLive {
-    stopped: Mutex<Vec<String>>,
+    stopped: Mutex<Vec<(String, bool)>>,
+    allowed: Mutex<Vec<String>>,
 }
 
 impl LiveView for OneLive {
@@ -30,9 +32,13 @@ impl LiveView for OneLive {
         }]
     }
 
-    fn stop(&self, name: &str) -> bool {
-        self.stopped.lock().unwrap().push(name.to_owned());
+    fn stop(&self, name: &str, hold: Option<Duration>) -> bool {
+        self.stopped.lock().unwrap().push((name.to_owned(), hold.is_some()));
         name == "show"
+    }
+
+    fn allow(&self, name: &str) {
+        self.allowed.lock().unwrap().push(name.to_owned());
     }
 }
 
@@ -101,6 +107,14 @@ async fn a_stream_lives_from_its_adding_to_its_removal() {
     let (status, set) = bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "ladder": "default" }))).await;
     assert_eq!((status, &set["ladder"], set["title"].as_str()), (StatusCode::OK, &Value::Null, Some("Evening")));
 
+    let rules = json!({ "reconnect_window_s": 90, "takeover": "reject" });
+    let (_, set) = bed.ask("PATCH", "/api/v1/streams/show", Some(rules)).await;
+    assert_eq!((&set["reconnect_window_s"], &set["takeover"]), (&json!(90), &json!("reject")));
+    let (_, set) = bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "takeover": null }))).await;
+    assert_eq!((&set["reconnect_window_s"], &set["takeover"]), (&json!(90), &Value::Null), "null is the default");
+    let (status, _) = bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "reconnect_window_s": 301 }))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+
     let (status, rotated) = bed.ask("POST", "/api/v1/streams/show/rotate-key", Some(json!({ "overlap_s": 0 }))).await;
     assert_eq!((status, rotated["keys"].as_array().unwrap().len()), (StatusCode::CREATED, 1));
     assert!(bed.store.verify_key(None, key, now()).await.unwrap().is_none());
@@ -108,14 +122,23 @@ async fn a_stream_lives_from_its_adding_to_its_removal() {
     let id = rotated["keys"][0]["id"].as_str().unwrap();
     assert_eq!(bed.ask("DELETE", &format!("/api/v1/streams/show/keys/{id}"), None).await.0, StatusCode::NO_CONTENT);
     let (_, stopped) = bed.ask("POST", "/api/v1/streams/show/stop", None).await;
-    assert_eq!(stopped, json!({ "stopped": true }));
+    assert_eq!(stopped["stopped"], true);
+    let until_ms = stopped["stopped_until_ms"].as_i64().unwrap();
+    assert!((now() + 50_000..=now() + 60_000).contains(&until_ms), "{until_ms}");
+    assert_eq!(bed.ask("GET", "/api/v1/streams/show", None).await.1["stopped_until_ms"], until_ms);
+    let (_, allowed) = bed.ask("POST", "/api/v1/streams/show/allow", None).await;
+    assert_eq!(allowed["stopped_until_ms"], Value::Null);
+    assert_eq!(*bed.live.allowed.lock().unwrap(), ["show"]);
     assert_eq!(bed.ask("DELETE", "/api/v1/streams/show", None).await.0, StatusCode::NO_CONTENT);
-    assert_eq!(*bed.live.stopped.lock().unwrap(), ["show", "show"]);
+    let stops = [("show".to_owned(), true), ("show".to_owned(), false)];
+    assert_eq!(*bed.live.stopped.lock().unwrap(), stops, "only an operator's stop holds");
     assert_eq!(bed.ask("GET", "/api/v1/streams/show", None).await.0, StatusCode::NOT_FOUND);
 
     let (_, audit) = bed.ask("GET", "/api/v1/audit?after=1", None).await;
     let acts: Vec<&str> = audit["rows"].as_array().unwrap().iter().map(|row| row["act"].as_str().unwrap()).collect();
-    assert_eq!(acts, ["stream.set", "key.rotate", "key.revoke", "stream.stop", "stream.remove"]);
+    let set = ["stream.set"; 3];
+    let rest = ["key.rotate", "key.revoke", "stream.stop", "stream.allow", "stream.remove"];
+    assert_eq!(acts, [&set[..], &rest[..]].concat());
     assert!(!audit.to_string().contains(&key[12..]), "the audit holds no secret");
 }
 
@@ -135,6 +158,7 @@ async fn nothing_is_told_or_changed_without_the_token() {
         ("POST", "/api/v1/streams/show/rotate-key"),
         ("DELETE", "/api/v1/streams/show/keys/abcdefgh"),
         ("POST", "/api/v1/streams/show/stop"),
+        ("POST", "/api/v1/streams/show/allow"),
         ("GET", "/api/v1/audit"),
     ];
     let wrong = ApiToken::generate().unwrap();

@@ -6,7 +6,9 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::time::Duration;
-use store::{Act, Actor, Location, Outcome, Previous, Store, Stream, StreamPatch, StreamSettings, now_ms};
+use store::{
+    Act, Actor, Location, Outcome, Previous, STOP_HOLD, Store, Stream, StreamPatch, StreamSettings, Takeover, now_ms,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -61,6 +63,20 @@ pub enum Verb {
         #[command(flatten)]
         output: Output,
     },
+    /// Send a stream's encoder away and let nobody publish for 60 s, or until it is allowed.
+    Stop {
+        /// Which stream.
+        name: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Let a stopped stream be published again at once.
+    Allow {
+        /// Which stream.
+        name: String,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Remove a stream and its keys.
     Remove {
         /// Which stream.
@@ -78,6 +94,20 @@ pub struct Settings {
     /// Whether the source is repackaged without encoding when it can be.
     #[arg(long, value_name = "true|false")]
     passthrough: Option<bool>,
+    /// Seconds a session waits for an encoder that vanished, 0 to 300; default for the server's.
+    #[arg(long, value_name = "SECONDS|default", value_parser = or_default::<u32>)]
+    reconnect_window: Option<OrDefault<u32>>,
+    /// Who wins when two encoders present a good key; default for the server's.
+    #[arg(long, value_name = "newest|reject|default", value_parser = or_default::<Takeover>)]
+    takeover: Option<OrDefault<Takeover>>,
+}
+
+/// A value of the stream's own, or the server's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OrDefault<T>(Option<T>);
+
+fn or_default<T: std::str::FromStr>(text: &str) -> Result<OrDefault<T>, T::Err> {
+    if text == "default" { Ok(OrDefault(None)) } else { text.parse().map(|value| OrDefault(Some(value))) }
 }
 
 #[derive(Debug, Args)]
@@ -134,13 +164,25 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
         Verb::List { output } => return list(store, &output).await,
         Verb::Add { name, title, settings, output } => {
             let ladder = settings.ladder()?.flatten();
-            let settings = StreamSettings { title, ladder, passthrough: settings.passthrough.unwrap_or(true) };
+            let settings = StreamSettings {
+                title,
+                ladder,
+                passthrough: settings.passthrough.unwrap_or(true),
+                reconnect_window_s: settings.reconnect_window.and_then(|window| window.0),
+                takeover: settings.takeover.and_then(|takeover| takeover.0),
+            };
             (Act::AddStream { name, settings }, output)
         }
         Verb::Set { name, title, settings, output } => {
-            let patch = StreamPatch { title, ladder: settings.ladder()?, passthrough: settings.passthrough };
+            let patch = StreamPatch {
+                title,
+                ladder: settings.ladder()?,
+                passthrough: settings.passthrough,
+                reconnect_window_s: settings.reconnect_window.map(|window| window.0),
+                takeover: settings.takeover.map(|takeover| takeover.0),
+            };
             if patch.is_empty() {
-                bail!("nothing to change; give --title, --ladder or --passthrough");
+                bail!("nothing to change; give --title, --ladder, --passthrough, --reconnect-window or --takeover");
             }
             (Act::SetStream { name, patch }, output)
         }
@@ -153,6 +195,8 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
             (Act::RotateKey { name, previous }, output)
         }
         Verb::RevokeKey { name, key_id, output } => (Act::RevokeKey { name, key_id }, output),
+        Verb::Stop { name, output } => (Act::StopStream { name }, output),
+        Verb::Allow { name, output } => (Act::AllowStream { name }, output),
         Verb::Remove { name, output } => (Act::RemoveStream { name }, output),
     };
     let outcome = store.perform(&Actor::Cli, &act, now_ms()).await?;
@@ -188,6 +232,9 @@ fn describe(stream: &Stream) -> Value {
         "title": stream.settings.title,
         "ladder": stream.settings.ladder,
         "passthrough": stream.settings.passthrough,
+        "reconnect_window_s": stream.settings.reconnect_window_s,
+        "takeover": stream.settings.takeover.map(Takeover::as_str),
+        "stopped_until_ms": stream.stopped_until_ms.filter(|until| *until > now_ms()),
         "created_ms": stream.created_ms,
         "keys": keys,
     })
@@ -222,6 +269,11 @@ fn tell(config: &Config, act: &Act, outcome: &Outcome) -> String {
         }
         (Act::RemoveStream { .. }, _) => format!("stream {name} removed\n"),
         (Act::RevokeKey { key_id, .. }, _) => format!("the key {key_id} of {name} has stopped\n"),
+        (Act::StopStream { .. }, _) => format!(
+            "stream {name} stopped for {} s; before that, let it be published again with: weir stream allow {name}\n",
+            STOP_HOLD.as_secs()
+        ),
+        (Act::AllowStream { .. }, _) => format!("stream {name} may be published\n"),
         _ => format!("stream {name} changed; it counts from the next session on\n"),
     }
 }
@@ -256,6 +308,13 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_may_be_the_servers() {
+        assert_eq!(or_default::<u32>("90").unwrap(), OrDefault(Some(90)));
+        assert_eq!(or_default::<Takeover>("default").unwrap(), OrDefault(None));
+        assert!(or_default::<Takeover>("oldest").is_err() && or_default::<u32>("-1").is_err());
+    }
+
+    #[test]
     fn a_new_stream_is_one_object_with_name_and_key() {
         let key = store::StreamKey::generate().unwrap();
         let settings = StreamSettings::default();
@@ -266,6 +325,7 @@ mod tests {
             settings: settings.clone(),
             next_msn: 0,
             session: None,
+            stopped_until_ms: None,
             keys: vec![],
         };
         let act = Act::AddStream { name: "show".into(), settings };

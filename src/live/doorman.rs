@@ -1,12 +1,13 @@
 //! Who may publish where: takes the key out of a publish request, asks the store, and takes the stream in the hub.
 
 use super::Context;
-use super::hub::Hub;
-use super::session::{self, Origin};
+use super::hub::Candidate;
+use super::session::{self, Arrival};
+use ingest::session::{Departure, PublisherId, Reason};
 use ingest::{Admission, Doors, PublishRequest, Refusal};
 use std::sync::Arc;
+use std::time::Duration;
 use store::{KeyMatch, StreamKey, now_ms};
-use tokio::sync::oneshot;
 
 /// The application of every publish URL: `rtmp://HOST/live`.
 const APP: &str = "live";
@@ -72,46 +73,36 @@ impl Doors for Doorman {
             Found::TestCard(stream) => (stream, None),
             Found::Key(found) => (found.stream.name.clone(), Some(found)),
         };
-        let key_id = key.as_ref().map(|k| k.key_id.clone());
-        let publisher = self.context.hub.admit(&stream, key_id).ok_or_else(|| {
-            Refusal::new("NetStream.Publish.BadName", "The stream has a publisher; the test card stands back.")
-        })?;
-        let (dismiss, dismissal) = oneshot::channel();
-        let watcher =
-            Watcher { hub: Arc::clone(&self.context.hub), stream: stream.clone(), admission: publisher.admission };
-        let origin =
-            Origin { stream: stream.clone(), admission: publisher.admission, key, encoder: request.encoder.clone() };
-        let context = Arc::clone(&self.context);
-        self.context.tasks.spawn(watcher.run(publisher.stop, dismiss));
-        Ok(Admission { stream, dismissal, sink: Box::new(move |reader| session::start(context, origin, reader)) })
-    }
-}
-
-/// Waits for the end of one publisher's connection, and closes it when the hub says so.
-struct Watcher {
-    hub: Arc<Hub>,
-    stream: String,
-    admission: u64,
-}
-
-impl Watcher {
-    async fn run(self, stop: tokio_util::sync::CancellationToken, mut dismiss: oneshot::Sender<Refusal>) {
-        tokio::select! {
-            () = dismiss.closed() => {}
-            () = stop.cancelled() => {
-                let replaced = self.hub.publisher(&self.stream).is_some_and(|p| p.admission != self.admission);
-                let text = if replaced {
-                    "Another encoder started with this stream's key and took over; use one encoder per key."
-                } else {
-                    "The operator stopped this stream or its key is no longer valid; ask for the key in use now."
-                };
-                if dismiss.send(Refusal::new("NetStream.Publish.BadName", text)).is_err() {
-                    tracing::debug!(stream = self.stream, "the publisher was gone before it was told to stop");
-                }
-            }
+        let rules = match &key {
+            Some(key) => self.context.settings.rules_of(&key.stream.settings),
+            None => self.context.settings.rules,
+        };
+        // The database knows of a stop before the hub does when it was made by another process, or before a restart.
+        let stopped_for = key.as_ref().and_then(|key| stop_left(key.stream.stopped_until_ms));
+        if let Some(hold) = stopped_for {
+            self.context.hub.stop(&stream, hold);
         }
-        self.hub.gone(&self.stream, self.admission);
+        let candidate = Candidate {
+            peer: request.peer.ip(),
+            encoder: request.encoder.clone(),
+            key_id: key.as_ref().map(|k| k.key_id.clone()),
+            rules,
+        };
+        let (id, dismissal) = self.context.hub.admit(&stream, candidate).map_err(Reason::refusal)?;
+        let (context, name, encoder) = (Arc::clone(&self.context), stream.clone(), request.encoder);
+        let sink = move |reader| session::arrive(&context, &name, Arrival { id, reader, key, encoder, rules });
+        Ok(Admission { stream, id, dismissal, sink: Box::new(sink) })
     }
+
+    fn left(&self, stream: &str, id: PublisherId, how: Departure) {
+        self.context.hub.left(stream, id, how);
+    }
+}
+
+/// How long an operator's stop holds from now on, if it does.
+pub fn stop_left(stopped_until_ms: Option<i64>) -> Option<Duration> {
+    let left_ms = u64::try_from(stopped_until_ms? - now_ms()).ok().filter(|left| *left > 0)?;
+    Some(Duration::from_millis(left_ms))
 }
 
 /// Takes the stream's name and the key out of what the encoder sent. With a `key` in the query the name is the stream's;

@@ -1,28 +1,38 @@
-//! Who is live: the one table of running and just-ended sessions, read by the origin, the API and the doorman.
+//! Who is live: the one table of streams with their keepers, publishers and sessions, read by the origin, the API and
+//! the doorman.
 //!
-//! It holds no media and makes no decision about one; `session.rs` fills it in.
+//! It holds no media and makes no decision about one. Every change of who publishes goes through a stream's
+//! [`Keeper`] under the table's lock, so that what was decided is what is done.
 
-use super::session::Facts;
+use super::session::{Arrival, Facts};
 use bytes::Bytes;
+use ingest::Refusal;
+use ingest::session::{Begun, Caller, Decision, Departure, Keeper, PublisherId, Reason, Rules, State};
 use packager::Window;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// How long an ended session can still be fetched, so that viewers see its last seconds and its end.
 const KEEP_ENDED: Duration = Duration::from_secs(60);
+/// Publishers that may wait for their session's task; it takes one in well under a second.
+const ARRIVALS_MAX: usize = 4;
 
-/// One publisher that was admitted to a stream; media may not have come yet.
-#[derive(Debug, Clone)]
-pub struct Publisher {
-    /// Tells this admission from a later one on the same stream.
-    pub admission: u64,
-    /// Cancelled to close its connection.
-    pub stop: CancellationToken,
+/// Someone who asks to publish a stream, with a good key.
+#[derive(Debug)]
+pub struct Candidate {
+    /// Where it comes from.
+    pub peer: IpAddr,
+    /// What the encoder calls itself.
+    pub encoder: Option<String>,
     /// Public id of the key it came with; `None` for the built-in test card, which anyone with a key may replace.
     pub key_id: Option<String>,
+    /// The stream's rules.
+    pub rules: Rules,
 }
 
 /// One live run of a stream, as the readers of the hub see it.
@@ -33,7 +43,7 @@ pub struct Live {
     /// When its first media came.
     pub since: SystemTime,
     /// What is known of its source.
-    pub facts: Facts,
+    pub facts: Mutex<Facts>,
     /// The newest picture, a JPEG.
     pub thumb: Mutex<Option<Bytes>>,
     /// Captions were seen in its pictures.
@@ -43,6 +53,23 @@ pub struct Live {
 }
 
 impl Live {
+    /// A session that begins to be shown.
+    pub fn new(window: Arc<Window>, since: SystemTime, facts: Facts) -> Self {
+        Self {
+            window,
+            since,
+            facts: Mutex::new(facts),
+            thumb: Mutex::default(),
+            captions: AtomicBool::new(false),
+            ended: Mutex::default(),
+        }
+    }
+
+    /// What is known of its source now.
+    pub fn facts(&self) -> Facts {
+        *lock(&self.facts)
+    }
+
     /// The newest picture, if one was made.
     pub fn thumb(&self) -> Option<Bytes> {
         lock(&self.thumb).clone()
@@ -59,15 +86,70 @@ impl Live {
     }
 }
 
+/// Where a session's task learns what the hub decides for it.
+#[derive(Debug)]
+pub struct Post {
+    /// Publishers whose media is the session's from now on; each replaces the one before.
+    pub arrivals: mpsc::Receiver<Arrival>,
+    /// The session is over.
+    pub end: CancellationToken,
+}
+
 #[derive(Debug, Default)]
 struct Stream {
+    keeper: Keeper,
     publisher: Option<Publisher>,
+    /// There while the keeper has a session.
+    running: Option<Running>,
     /// Newest last; at most two: the one that runs and the one before it.
     sessions: Vec<Arc<Live>>,
     last_gone: Option<Instant>,
 }
 
-/// The table. Cheap to clone by `Arc`; its lock is held for look-ups only.
+/// The publisher the keeper has.
+#[derive(Debug)]
+struct Publisher {
+    dismiss: oneshot::Sender<Refusal>,
+    key_id: Option<String>,
+}
+
+/// The task of the session the keeper has.
+#[derive(Debug)]
+struct Running {
+    arrivals: mpsc::Sender<Arrival>,
+    end: CancellationToken,
+}
+
+impl Stream {
+    fn run(&mut self) -> Post {
+        let (arrivals, given) = mpsc::channel(ARRIVALS_MAX);
+        let end = CancellationToken::new();
+        self.running = Some(Running { arrivals, end: end.clone() });
+        Post { arrivals: given, end }
+    }
+
+    /// Does what the keeper decided.
+    fn obey(&mut self, name: &str, decisions: Vec<Decision>) {
+        for decision in decisions {
+            match decision {
+                Decision::Dismiss(id, reason) => {
+                    metrics::counter!("weir_session_dismissed_total", "reason" => reason.label()).increment(1);
+                    tracing::info!(stream = name, publisher = id.0, reason = reason.label(), "publisher sent away");
+                    self.last_gone = Some(Instant::now());
+                    // One that has gone by itself meanwhile needs no word.
+                    let _gone = self.publisher.take().map(|p| p.dismiss.send(reason.refusal()));
+                }
+                Decision::End => {
+                    if let Some(running) = self.running.take() {
+                        running.end.cancel();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The table. Cheap to clone by `Arc`; its lock is held for look-ups and a keeper's decision, never across an await.
 #[derive(Debug, Default)]
 pub struct Hub {
     streams: Mutex<Table>,
@@ -79,44 +161,155 @@ struct Table {
     admissions: u64,
 }
 
+impl Table {
+    fn stream(&mut self, name: &str) -> &mut Stream {
+        self.streams.entry(name.to_owned()).or_default()
+    }
+}
+
 /// A panic can't leave these short sections half done, so poison is ignored.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Hub {
-    /// Takes the stream for a new publisher; the one before it, if any, is told to stop. The newest wins, but the test
-    /// card never replaces a publisher: then `None`.
-    pub fn admit(&self, stream: &str, key_id: Option<String>) -> Option<Publisher> {
+    /// Makes the candidate the stream's publisher, if its keeper agrees; the one before is sent away. What is received is
+    /// the reason when that happens to this one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admit(
+        &self,
+        stream: &str,
+        candidate: Candidate,
+    ) -> Result<(PublisherId, oneshot::Receiver<Refusal>), Reason> {
+        let Candidate { peer, encoder, key_id, rules } = candidate;
         let mut table = lock(&self.streams);
         table.admissions += 1;
-        let publisher = Publisher { admission: table.admissions, stop: CancellationToken::new(), key_id };
-        let entry = table.streams.entry(stream.to_owned()).or_default();
-        if let Some(old) = &entry.publisher {
-            if publisher.key_id.is_none() && old.key_id.is_some() {
-                return None;
-            }
-            old.stop.cancel();
+        let id = PublisherId(table.admissions);
+        let entry = table.stream(stream);
+        let caller = Caller { id, peer, encoder, is_card: key_id.is_none() };
+        let was_frozen = entry.keeper.frozen_until().is_some();
+        let decided = entry.keeper.knock(caller, rules, Instant::now());
+        if !was_frozen && entry.keeper.frozen_until().is_some() {
+            metrics::counter!("weir_session_frozen_total").increment(1);
+            tracing::warn!(
+                stream,
+                "encoders take this stream from each other; it stays with the one it has for a minute. Use one encoder per key, or rotate the key"
+            );
         }
-        entry.publisher = Some(publisher.clone());
-        Some(publisher)
+        let decisions = decided.inspect_err(|reason| {
+            metrics::counter!("weir_session_refused_total", "reason" => reason.label()).increment(1);
+        })?;
+        entry.obey(stream, decisions);
+        let (dismiss, dismissal) = oneshot::channel();
+        entry.publisher = Some(Publisher { dismiss, key_id });
+        Ok((id, dismissal))
     }
 
-    /// The publisher of this admission is gone; a later admission of the same stream is left alone.
-    pub fn gone(&self, stream: &str, admission: u64) {
+    /// The first media of a publisher came. With `Some` a session begins, whose task the caller starts; else the session
+    /// that runs has been given the publisher, or nobody wants it any more.
+    pub fn begin(&self, stream: &str, arrival: Arrival) -> Option<(Post, Arrival)> {
         let mut table = lock(&self.streams);
-        if let Some(entry) = table.streams.get_mut(stream)
-            && entry.publisher.as_ref().is_some_and(|p| p.admission == admission)
-        {
-            entry.publisher = None;
-            entry.last_gone = Some(Instant::now());
+        let entry = table.stream(stream);
+        match entry.keeper.begin(arrival.id, Instant::now()) {
+            Begun::New => Some((entry.run(), arrival)),
+            Begun::Joined => {
+                let is_taken = entry.running.as_ref().is_some_and(|r| r.arrivals.try_send(arrival).is_ok());
+                if !is_taken {
+                    metrics::counter!("weir_session_stuck_total").increment(1);
+                    tracing::error!(stream, "the session takes no publisher; it is ended, and a new one may begin");
+                    let decisions = entry.keeper.close(Reason::Failed);
+                    entry.obey(stream, decisions);
+                }
+                None
+            }
+            Begun::Late => None,
+        }
+    }
+
+    /// The media of this publisher needs a new session. `None` when it is not the stream's publisher any more.
+    pub fn renew(&self, stream: &str, id: PublisherId) -> Option<Post> {
+        let mut table = lock(&self.streams);
+        let entry = table.stream(stream);
+        entry.keeper.renew(id).then(|| entry.run())
+    }
+
+    /// A session of a server that died waits for its publisher until `until`.
+    pub fn restore(&self, stream: &str, rules: Rules, until: Instant) -> Post {
+        let mut table = lock(&self.streams);
+        let entry = table.stream(stream);
+        entry.keeper.restore(rules, until);
+        entry.run()
+    }
+
+    /// When media of a session's publisher came last.
+    pub fn heard(&self, stream: &str, id: PublisherId, at: Instant) {
+        if let Some(entry) = lock(&self.streams).streams.get_mut(stream) {
+            entry.keeper.heard(id, at);
+        }
+    }
+
+    /// A publisher's connection is over.
+    pub fn left(&self, stream: &str, id: PublisherId, how: Departure) {
+        let mut table = lock(&self.streams);
+        let entry = table.stream(stream);
+        if entry.keeper.publisher() == Some(id) {
+            (entry.publisher, entry.last_gone) = (None, Some(Instant::now()));
+        }
+        let decisions = entry.keeper.left(id, how, Instant::now());
+        entry.obey(stream, decisions);
+    }
+
+    /// Stops the stream for `hold`, as an operator did; `false` when nobody was live.
+    pub fn stop(&self, stream: &str, hold: Duration) -> bool {
+        let mut table = lock(&self.streams);
+        let entry = table.stream(stream);
+        let decisions = entry.keeper.stop(hold, Instant::now());
+        let was_live = !decisions.is_empty();
+        entry.obey(stream, decisions);
+        was_live
+    }
+
+    /// An operator's stop is over.
+    pub fn allow(&self, stream: &str) {
+        if let Some(entry) = lock(&self.streams).streams.get_mut(stream) {
+            entry.keeper.allow();
+        }
+    }
+
+    /// Whether an operator's stop holds.
+    pub fn is_stopped(&self, stream: &str) -> bool {
+        lock(&self.streams).streams.get(stream).is_some_and(|entry| entry.keeper.held_until().is_some())
+    }
+
+    /// Sends the publisher away and ends the session; `false` when there was neither.
+    pub fn close(&self, stream: &str, reason: Reason) -> bool {
+        let mut table = lock(&self.streams);
+        let Some(entry) = table.streams.get_mut(stream) else { return false };
+        let decisions = entry.keeper.close(reason);
+        let was_live = !decisions.is_empty();
+        entry.obey(stream, decisions);
+        was_live
+    }
+
+    /// Lets time pass for every stream. Call it about ten times a second.
+    pub fn tick(&self, now: Instant) {
+        for (name, entry) in &mut lock(&self.streams).streams {
+            let before = entry.keeper.state();
+            let decisions = entry.keeper.tick(now);
+            if before == State::Live && entry.keeper.state() == State::Stalled {
+                metrics::counter!("weir_session_stalls_total").increment(1);
+                tracing::warn!(stream = name, "the publisher has sent nothing for 6 s");
+            }
+            entry.obey(name, decisions);
         }
     }
 
     /// A session has its window; it is the one shown from now on.
-    pub fn begin(&self, stream: &str, live: Arc<Live>) {
+    pub fn show(&self, stream: &str, live: Arc<Live>) {
         let mut table = lock(&self.streams);
-        let entry = table.streams.entry(stream.to_owned()).or_default();
+        let entry = table.stream(stream);
         if entry.sessions.len() > 1 {
             entry.sessions.remove(0);
         }
@@ -134,6 +327,8 @@ impl Hub {
         lock(&self.streams).streams.retain(|_, entry| {
             entry.sessions.retain(|live| !over(live));
             entry.publisher.is_some()
+                || entry.running.is_some()
+                || entry.keeper.held_until().is_some()
                 || !entry.sessions.is_empty()
                 || entry.last_gone.is_some_and(|at| now.saturating_duration_since(at) < KEEP_ENDED)
         });
@@ -150,44 +345,33 @@ impl Hub {
         table.streams.get(stream)?.sessions.iter().find(|l| l.window.session() == session).cloned()
     }
 
-    /// Every stream that is live now, by name.
-    pub fn live(&self) -> Vec<(String, Arc<Live>)> {
+    /// Every stream whose session is on now, by name.
+    pub fn live(&self) -> Vec<(String, Arc<Live>, State)> {
         let table = lock(&self.streams);
+        let on = |entry: &Stream| Some((entry.sessions.last().filter(|l| l.is_live())?.clone(), entry.keeper.state()));
         let mut all: Vec<_> = table
             .streams
             .iter()
-            .filter_map(|(name, entry)| Some((name.clone(), entry.sessions.last().filter(|l| l.is_live())?.clone())))
+            .filter_map(|(name, entry)| on(entry).map(|(live, state)| (name.clone(), live, state)))
             .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
     }
 
-    /// The publisher of a stream, if one is connected.
-    pub fn publisher(&self, stream: &str) -> Option<Publisher> {
-        lock(&self.streams).streams.get(stream)?.publisher.clone()
-    }
-
-    /// Every connected publisher that came with a key, by stream.
-    pub fn publishers(&self) -> Vec<(String, Publisher)> {
+    /// The streams that have a publisher or a session, and the publisher's key.
+    pub fn busy(&self) -> Vec<(String, Option<String>)> {
         let table = lock(&self.streams);
-        let with_key = |p: &&Publisher| p.key_id.is_some();
-        table
-            .streams
-            .iter()
-            .filter_map(|(name, s)| Some((name.clone(), s.publisher.as_ref().filter(with_key)?.clone())))
-            .collect()
+        let is_busy = |(_, s): &(&String, &Stream)| s.publisher.is_some() || s.running.is_some();
+        let key_id = |s: &Stream| s.publisher.as_ref().and_then(|p| p.key_id.clone());
+        table.streams.iter().filter(is_busy).map(|(name, s)| (name.clone(), key_id(s))).collect()
     }
 
-    /// Closes the publisher's connection; `false` when there is none.
-    pub fn stop(&self, stream: &str) -> bool {
-        self.publisher(stream).inspect(|p| p.stop.cancel()).is_some()
-    }
-
-    /// How long a stream has been without a publisher; `None` while it has one, zero time ago when it never had.
+    /// How long a stream has been without a publisher and without a session that waits for one; `None` while it has
+    /// either, for ever when it never had.
     pub fn idle(&self, stream: &str) -> Option<Duration> {
         match lock(&self.streams).streams.get(stream) {
             None => Some(Duration::MAX),
-            Some(entry) if entry.publisher.is_some() => None,
+            Some(entry) if entry.publisher.is_some() || entry.running.is_some() => None,
             Some(entry) => Some(entry.last_gone.map_or(Duration::MAX, |at| at.elapsed())),
         }
     }

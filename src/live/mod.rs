@@ -9,16 +9,20 @@ mod session;
 mod settings;
 mod view;
 
-pub use doorman::{Doorman, TestCardPass};
+pub use doorman::{Doorman, TestCardPass, stop_left};
 pub use hub::Hub;
 pub use settings::Settings;
 pub use view::View;
 
+use ingest::session::Reason;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::{Store, now_ms};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// How often the streams' keepers look at the clock.
+const TICK: Duration = Duration::from_millis(100);
 
 /// What every part of the live side shares.
 pub struct Context {
@@ -39,8 +43,13 @@ pub struct Context {
 }
 
 impl Context {
-    /// Closes publishers whose key stopped working or whose stream was removed, as soon as the store says that something
-    /// changed, and forgets ended sessions in time. Runs until the server stops.
+    /// Goes on with the sessions a server that died left behind. Before publishers are taken.
+    pub async fn restore_sessions(self: &Arc<Self>) {
+        session::restore_all(self).await;
+    }
+
+    /// Follows what the store says: closes publishers whose key stopped working or whose stream was removed, stops and
+    /// allows streams as the operator wants it, and forgets ended sessions in time. Runs until the server stops.
     pub async fn watch_changes(self: Arc<Self>) {
         const SWEEP_EVERY: Duration = Duration::from_secs(5);
         let mut changes = self.store.changes();
@@ -56,24 +65,64 @@ impl Context {
                 }
             }
             self.close_keyless().await;
+            self.follow_stops().await;
+        }
+    }
+
+    /// Lets time pass for the streams: stalls, windows that close. Runs until the server stops.
+    pub async fn keep_time(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = tick.tick() => self.hub.tick(Instant::now()),
+            }
         }
     }
 
     /// Expiry passes without a change, so this runs with every sweep too.
     async fn close_keyless(&self) {
-        for (stream, publisher) in self.hub.publishers() {
-            let Some(key_id) = &publisher.key_id else { continue };
+        for (stream, key_id) in self.hub.busy() {
+            let Some(key_id) = &key_id else { continue };
             match self.store.key_works(key_id, now_ms()).await {
                 Ok(true) => {}
                 Ok(false) => {
                     tracing::info!(stream, key_id, "the publisher's key stopped working; its connection is closed");
-                    publisher.stop.cancel();
+                    self.hub.close(&stream, Reason::KeyEnded);
                 }
                 Err(error) => tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     stream,
                     "keys can't be checked now; publishers stay"
                 ),
+            }
+        }
+    }
+
+    /// Stops, allowances and removals another process wrote down.
+    async fn follow_stops(&self) {
+        // Asked before the database is: a stream that is added meanwhile is not a removed one.
+        let busy = self.hub.busy();
+        let streams = match self.store.streams().await {
+            Ok(streams) => streams,
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "streams can't be read now; all stay as they are"
+                );
+                return;
+            }
+        };
+        for stream in &streams {
+            match (stop_left(stream.stopped_until_ms), self.hub.is_stopped(&stream.name)) {
+                (Some(hold), false) => _ = self.hub.stop(&stream.name, hold),
+                (None, true) => self.hub.allow(&stream.name),
+                (Some(_), true) | (None, false) => {}
+            }
+        }
+        for (name, _) in busy {
+            if !streams.iter().any(|stream| stream.name == name) {
+                self.hub.close(&name, Reason::KeyEnded);
             }
         }
     }

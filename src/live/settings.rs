@@ -1,5 +1,7 @@
+use ingest::session::{Rules, Takeover};
 use media::wire::EncoderChoice;
 use std::time::Duration;
+use store::StreamSettings;
 use transcoder::Ladder;
 
 /// The operator's choices for every session.
@@ -11,4 +13,21 @@ pub struct Settings {
     pub encoder: EncoderChoice,
     /// Time between thumbnails; `None` for none.
     pub thumb_every: Option<Duration>,
+    /// What becomes of a session when its publisher vanishes or another one comes.
+    pub rules: Rules,
+}
+
+impl Settings {
+    /// The rules of a stream, where it has its own.
+    pub fn rules_of(&self, stream: &StreamSettings) -> Rules {
+        let takeover = stream.takeover.map(|takeover| match takeover {
+            store::Takeover::Newest => Takeover::Newest,
+            store::Takeover::Reject => Takeover::Reject,
+        });
+        Rules {
+            window: stream.reconnect_window_s.map_or(self.rules.window, |s| Duration::from_secs(s.into())),
+            takeover: takeover.unwrap_or(self.rules.takeover),
+            ..self.rules
+        }
+    }
 }

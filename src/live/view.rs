@@ -4,10 +4,11 @@ use super::Context;
 use super::hub::Live;
 use crate::api::{LiveState, LiveStream, LiveView};
 use bytes::Bytes;
+use ingest::session::{Reason, State};
 use origin::Catalog;
 use packager::Window;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Answers from memory; never waits.
 pub struct View {
@@ -37,29 +38,36 @@ impl Catalog for View {
 
 impl LiveView for View {
     fn streams(&self) -> Vec<LiveStream> {
-        self.context.hub.live().iter().map(|(name, live)| describe(name, live)).collect()
+        self.context.hub.live().iter().map(|(name, live, state)| describe(name, live, *state)).collect()
     }
 
-    fn stream(&self, name: &str) -> Option<LiveStream> {
-        let live = self.context.hub.newest(name).filter(|live| live.is_live())?;
-        Some(describe(name, &live))
+    fn stop(&self, name: &str, hold: Option<Duration>) -> bool {
+        match hold {
+            Some(hold) => self.context.hub.stop(name, hold),
+            None => self.context.hub.close(name, Reason::KeyEnded),
+        }
     }
 
-    fn stop(&self, name: &str) -> bool {
-        self.context.hub.stop(name)
+    fn allow(&self, name: &str) {
+        self.context.hub.allow(name);
     }
 }
 
-fn describe(name: &str, live: &Live) -> LiveStream {
+fn describe(name: &str, live: &Live, state: State) -> LiveStream {
+    let facts = live.facts();
     let since = live.since.duration_since(UNIX_EPOCH).unwrap_or_default();
     LiveStream {
         name: name.to_owned(),
-        state: LiveState::Live,
+        state: match state {
+            State::Stalled => LiveState::Stalled,
+            State::Reconnecting => LiveState::Reconnecting,
+            State::Live | State::Waiting | State::Ended => LiveState::Live,
+        },
         since_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         session: live.window.session().to_owned(),
-        width: live.facts.size.map(|s| s.0),
-        height: live.facts.size.map(|s| s.1),
-        fps: live.facts.frame_rate.map(media::FrameRate::as_f64),
+        width: facts.size.map(|s| s.0),
+        height: facts.size.map(|s| s.1),
+        fps: facts.frame_rate.map(media::FrameRate::as_f64),
         captions: live.has_captions(),
         viewers: None,
         thumb: live.thumb().is_some(),

@@ -3,7 +3,7 @@
 use crate::audit::{self, AuditRow};
 use crate::database::{Argument, Transaction};
 use crate::stream::{read_key, read_stream, stream_columns};
-use crate::{Error, Store, Stream, StreamKey, StreamPatch, StreamSettings, check_name};
+use crate::{Error, Store, Stream, StreamKey, StreamPatch, StreamSettings, Takeover, check_name};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -64,12 +64,21 @@ pub enum Act {
         /// The key's public id.
         key_id: String,
     },
-    /// The stream's publisher was sent away. The store only writes it down; the effect is the caller's.
+    /// The stream takes no publisher for [`STOP_HOLD`]. Sending away the one it has is the running server's.
     StopStream {
         /// Which stream.
         name: String,
     },
+    /// The stream takes publishers again.
+    AllowStream {
+        /// Which stream.
+        name: String,
+    },
 }
+
+/// How long an operator's stop holds, unless the stream is allowed before: an encoder that reconnects by itself must not
+/// undo it (RELIABILITY A6).
+pub const STOP_HOLD: Duration = Duration::from_secs(60);
 
 /// What becomes of the newest key before a rotation. Older ones are revoked in any case: two are active at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +111,7 @@ impl Act {
             Self::RotateKey { .. } => "key.rotate",
             Self::RevokeKey { .. } => "key.revoke",
             Self::StopStream { .. } => "stream.stop",
+            Self::AllowStream { .. } => "stream.allow",
         }
     }
 
@@ -112,7 +122,8 @@ impl Act {
             | Self::RemoveStream { name }
             | Self::RotateKey { name, .. }
             | Self::RevokeKey { name, .. }
-            | Self::StopStream { name } => name,
+            | Self::StopStream { name }
+            | Self::AllowStream { name } => name,
         }
     }
 }
@@ -208,7 +219,13 @@ impl Change<'_> {
                 Ok((self.stream(name).await?, None, json!({ "stream": stream.id, "key": key_id })))
             }
             Act::StopStream { name } => {
-                let stream = self.stream(name).await?;
+                let hold_ms = i64::try_from(STOP_HOLD.as_millis()).unwrap_or(i64::MAX);
+                let stream = self.hold(name, Some(self.now_ms.saturating_add(hold_ms))).await?;
+                let detail = json!({ "stream": stream.id, "stopped_until_ms": stream.stopped_until_ms });
+                Ok((stream, None, detail))
+            }
+            Act::AllowStream { name } => {
+                let stream = self.hold(name, None).await?;
                 let detail = json!({ "stream": stream.id });
                 Ok((stream, None, detail))
             }
@@ -224,17 +241,11 @@ impl Change<'_> {
             Err(other) => return Err(other),
         }
         let id = uuid::Uuid::now_v7().to_string();
-        let values: [Argument; 6] = [
-            id.as_str().into(),
-            name.into(),
-            settings.title.as_str().into(),
-            self.now_ms.into(),
-            settings.ladder.as_deref().into(),
-            i64::from(settings.passthrough).into(),
-        ];
-        const INSERT: &str = "insert into streams (id, name, title, created_ms, ladder, passthrough, next_msn) \
-            values ($1, $2, $3, $4, $5, $6, 0)";
+        let values: [Argument; 4] = [id.as_str().into(), name.into(), "".into(), self.now_ms.into()];
+        const INSERT: &str = "insert into streams (id, name, title, created_ms, passthrough, next_msn) \
+            values ($1, $2, $3, $4, 1, 0)";
         self.transaction.execute("add the stream", INSERT, &values).await?;
+        self.write_settings(&id, settings).await?;
         self.add_key(&id).await
     }
 
@@ -274,15 +285,25 @@ impl Change<'_> {
         Ok(())
     }
 
+    async fn hold(&mut self, name: &str, until_ms: Option<i64>) -> Result<Stream, Error> {
+        const UPDATE: &str = "update streams set stopped_until_ms = $2 where id = $1";
+        let stream = self.stream(name).await?;
+        self.transaction.execute("stop the stream", UPDATE, &[stream.id.as_str().into(), until_ms.into()]).await?;
+        self.stream(name).await
+    }
+
     async fn write_settings(&mut self, stream_id: &str, settings: &StreamSettings) -> Result<(), Error> {
         settings.check()?;
-        let values: [Argument; 4] = [
+        let values: [Argument; 6] = [
             stream_id.into(),
             settings.title.as_str().into(),
             settings.ladder.as_deref().into(),
             i64::from(settings.passthrough).into(),
+            settings.reconnect_window_s.map(i64::from).into(),
+            settings.takeover.map(Takeover::as_str).into(),
         ];
-        const UPDATE: &str = "update streams set title = $2, ladder = $3, passthrough = $4 where id = $1";
+        const UPDATE: &str = "update streams set title = $2, ladder = $3, passthrough = $4, reconnect_window_s = $5, \
+            takeover = $6 where id = $1";
         self.transaction.execute("change the stream", UPDATE, &values).await?;
         Ok(())
     }
@@ -305,5 +326,7 @@ fn describe(settings: &StreamSettings) -> Value {
         "title": settings.title,
         "ladder": settings.ladder,
         "passthrough": settings.passthrough,
+        "reconnect_window_s": settings.reconnect_window_s,
+        "takeover": settings.takeover.map(Takeover::as_str),
     })
 }

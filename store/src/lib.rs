@@ -27,16 +27,18 @@ mod database;
 mod error;
 mod location;
 mod secret;
+mod session;
 mod store;
 mod stream;
 
-pub use act::{Act, Actor, Outcome, Previous};
+pub use act::{Act, Actor, Outcome, Previous, STOP_HOLD};
 pub use audit::{AuditCheck, AuditRow};
 pub use error::{Error, Fault};
 pub use location::Location;
 pub use secret::{ApiToken, StreamKey};
+pub use session::{OpenSession, SessionNote};
 pub use store::{KeyMatch, Store};
-pub use stream::{KeyInfo, SessionMark, Stream, StreamPatch, StreamSettings, check_name};
+pub use stream::{KeyInfo, SessionMark, Stream, StreamPatch, StreamSettings, Takeover, check_name};
 
 /// Milliseconds since 1970 by the machine's clock; 0 for a clock set before that.
 pub fn now_ms() -> i64 {

@@ -284,45 +284,6 @@ impl Store {
         transaction.commit().await?;
         Ok(epoch)
     }
-
-    /// Marks a session as open and gives the first sequence number it may use: one never used by this stream.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchStream`] when no stream has this id; when the database did not answer.
-    pub async fn open_session(&self, stream_id: &str, session: &str, now_ms: i64) -> Result<u64, Error> {
-        const UPDATE: &str = "update streams set session = $2, session_seen_ms = $3 where id = $1 returning next_msn";
-        let mut transaction = self.database().begin().await?;
-        let rows =
-            transaction.fetch("open the session", UPDATE, &[stream_id.into(), session.into(), now_ms.into()]).await?;
-        let row = rows.first().ok_or_else(|| Error::NoSuchStream { name: stream_id.into() })?;
-        let next_msn = u64::try_from(row.int(0)?).unwrap_or(0);
-        transaction.commit().await?;
-        Ok(next_msn)
-    }
-
-    /// Notes at `now_ms` that every number below `next_msn` may be in use. Numbers never go back. Call it before the
-    /// segment's name is published; a note may run ahead, since a number noted and not used is merely skipped.
-    ///
-    /// # Errors
-    /// When the database did not answer.
-    pub async fn advance_msn(&self, stream_id: &str, next_msn: u64, now_ms: i64) -> Result<(), Error> {
-        const UPDATE: &str = "update streams set next_msn = case when next_msn < $2 then $2 else next_msn end, session_seen_ms = $3 where id = $1";
-        let next_msn = i64::try_from(next_msn).unwrap_or(i64::MAX);
-        self.database()
-            .execute("note the sequence number", UPDATE, &[stream_id.into(), next_msn.into(), now_ms.into()])
-            .await?;
-        Ok(())
-    }
-
-    /// Marks the stream's session as ended in order; a later start begins a new one.
-    ///
-    /// # Errors
-    /// When the database did not answer.
-    pub async fn close_session(&self, stream_id: &str) -> Result<(), Error> {
-        const UPDATE: &str = "update streams set session = null, session_seen_ms = null where id = $1";
-        self.database().execute("close the session", UPDATE, &[stream_id.into()]).await?;
-        Ok(())
-    }
 }
 
 impl StoredKey {

@@ -5,6 +5,8 @@ use crate::database::Row;
 const TITLE_CHARS_MAX: usize = 200;
 /// Longest ladder text kept, bytes.
 const LADDER_BYTES_MAX: usize = 400;
+/// Longest reconnect window, seconds.
+const RECONNECT_WINDOW_MAX_S: u32 = 300;
 
 /// A stream as stored: a public name somebody may publish to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Stream {
     pub next_msn: u64,
     /// The session that is open, or was when the server died.
     pub session: Option<SessionMark>,
+    /// An operator stopped it: it takes no publisher before this time, milliseconds since 1970.
+    pub stopped_until_ms: Option<i64>,
     /// Its keys that were not revoked, oldest first; an expired one is still listed.
     pub keys: Vec<KeyInfo>,
 }
@@ -34,11 +38,46 @@ pub struct StreamSettings {
     pub ladder: Option<String>,
     /// Whether the source may be repackaged without encoding when it is eligible.
     pub passthrough: bool,
+    /// How long a session waits for a publisher that vanished, 0 to 300 s; `None` takes the server's default.
+    pub reconnect_window_s: Option<u32>,
+    /// Who wins when two present a good key; `None` takes the server's default.
+    pub takeover: Option<Takeover>,
 }
 
 impl Default for StreamSettings {
     fn default() -> Self {
-        Self { title: String::new(), ladder: None, passthrough: true }
+        Self { title: String::new(), ladder: None, passthrough: true, reconnect_window_s: None, takeover: None }
+    }
+}
+
+/// Who wins when two present a good key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// The newest.
+    Newest,
+    /// The one that is live, unless it fell silent.
+    Reject,
+}
+
+impl Takeover {
+    /// `newest` or `reject`, as it is stored and typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+impl std::str::FromStr for Takeover {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "newest" => Ok(Self::Newest),
+            "reject" => Ok(Self::Reject),
+            _ => Err(Error::BadSetting { setting: "takeover", why: "neither newest nor reject".into() }),
+        }
     }
 }
 
@@ -51,6 +90,10 @@ pub struct StreamPatch {
     pub ladder: Option<Option<String>>,
     /// New rule for passthrough.
     pub passthrough: Option<bool>,
+    /// New reconnect window, seconds.
+    pub reconnect_window_s: Option<Option<u32>>,
+    /// New rule for two publishers.
+    pub takeover: Option<Option<Takeover>>,
 }
 
 impl StreamPatch {
@@ -69,6 +112,12 @@ impl StreamPatch {
         if let Some(passthrough) = self.passthrough {
             settings.passthrough = passthrough;
         }
+        if let Some(window) = self.reconnect_window_s {
+            settings.reconnect_window_s = window;
+        }
+        if let Some(takeover) = self.takeover {
+            settings.takeover = takeover;
+        }
     }
 }
 
@@ -77,7 +126,7 @@ impl StreamPatch {
 pub struct SessionMark {
     /// Its id, as the caller gave it.
     pub id: String,
-    /// When it last opened a segment, milliseconds since 1970.
+    /// When its media came last, milliseconds since 1970.
     pub seen_ms: i64,
 }
 
@@ -128,6 +177,10 @@ impl StreamSettings {
         if self.title.chars().any(char::is_control) {
             return Err(Error::BadSetting { setting: "title", why: "holds a control character".into() });
         }
+        if self.reconnect_window_s.is_some_and(|window| window > RECONNECT_WINDOW_MAX_S) {
+            let why = format!("outside 0 to {RECONNECT_WINDOW_MAX_S} s");
+            return Err(Error::BadSetting { setting: "reconnect_window_s", why });
+        }
         match &self.ladder {
             Some(ladder) if ladder.len() > LADDER_BYTES_MAX => {
                 Err(Error::BadSetting { setting: "ladder", why: format!("longer than {LADDER_BYTES_MAX} bytes") })
@@ -140,13 +193,14 @@ impl StreamSettings {
 /// The columns [`read_stream`] wants, in its order.
 macro_rules! stream_columns {
     () => {
-        "s.id, s.name, s.created_ms, s.title, s.ladder, s.passthrough, s.next_msn, s.session, s.session_seen_ms"
+        "s.id, s.name, s.created_ms, s.title, s.ladder, s.passthrough, s.next_msn, s.session, s.session_seen_ms, \
+        s.reconnect_window_s, s.takeover, s.stopped_until_ms"
     };
 }
 pub(crate) use stream_columns;
 
 /// How many columns [`stream_columns`] are, so that others can follow them.
-pub(crate) const STREAM_COLUMNS: usize = 9;
+pub(crate) const STREAM_COLUMNS: usize = 12;
 
 /// A stream without its keys.
 pub(crate) fn read_stream(row: &Row) -> Result<Stream, Error> {
@@ -159,10 +213,17 @@ pub(crate) fn read_stream(row: &Row) -> Result<Stream, Error> {
         id: row.text(0)?,
         name: row.text(1)?,
         created_ms: row.int(2)?,
-        settings: StreamSettings { title: row.text(3)?, ladder: row.text_or_null(4)?, passthrough: row.int(5)? != 0 },
+        settings: StreamSettings {
+            title: row.text(3)?,
+            ladder: row.text_or_null(4)?,
+            passthrough: row.int(5)? != 0,
+            reconnect_window_s: row.int_or_null(9)?.and_then(|s| u32::try_from(s).ok()),
+            takeover: row.text_or_null(10)?.and_then(|t| t.parse().ok()),
+        },
         next_msn: u64::try_from(next_msn)
             .map_err(|_| Error::Unreadable { what: format!("streams.next_msn = {next_msn}") })?,
         session,
+        stopped_until_ms: row.int_or_null(11)?,
         keys: Vec::new(),
     })
 }

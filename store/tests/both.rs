@@ -7,7 +7,10 @@ mod bed;
 
 use bed::Bed;
 use std::time::Duration;
-use store::{Act, Actor, Error, Fault, Outcome, Previous, Store, Stream, StreamPatch, StreamSettings};
+use store::{
+    Act, Actor, Error, Fault, Outcome, Previous, STOP_HOLD, SessionNote, Store, Stream, StreamPatch, StreamSettings,
+    Takeover,
+};
 use tokio_util::sync::CancellationToken;
 
 const NOW_MS: i64 = 1_800_000_000_000;
@@ -42,6 +45,9 @@ on_both!(
     a_removed_stream_takes_its_keys_and_leaves_its_trace,
     epochs_count_up_over_restarts,
     sequence_numbers_never_go_back,
+    an_open_session_is_found_with_its_last_note,
+    a_late_note_of_an_old_session_changes_nothing_of_a_new_one,
+    a_stop_holds_for_a_minute_or_until_allowed,
     the_keyframe_interval_is_remembered_per_key,
     the_audit_chain_shows_a_changed_row,
     the_audit_chain_shows_a_missing_end,
@@ -71,8 +77,13 @@ async fn opens(store: &Store, key: &str, now_ms: i64) -> Option<String> {
 
 async fn a_new_stream_is_listed_with_one_key(bed: Bed) {
     let store = bed.open().await;
-    let settings =
-        StreamSettings { title: "Grüße, 'world'".into(), ladder: Some("480p:900k".into()), passthrough: false };
+    let settings = StreamSettings {
+        title: "Grüße, 'world'".into(),
+        ladder: Some("480p:900k".into()),
+        passthrough: false,
+        reconnect_window_s: Some(0),
+        takeover: Some(Takeover::Reject),
+    };
     let made = perform(&store, Act::AddStream { name: "stage".into(), settings: settings.clone() }).await.unwrap();
     add(&store, "alley").await;
 
@@ -98,6 +109,9 @@ async fn names_taken_or_malformed_change_nothing(bed: Bed) {
     let settings = StreamSettings { title: "x".repeat(201), ..StreamSettings::default() };
     let refused = perform(&store, Act::AddStream { name: "other".into(), settings }).await.unwrap_err();
     assert!(matches!(refused, Error::BadSetting { setting: "title", .. }), "{refused}");
+    let settings = StreamSettings { reconnect_window_s: Some(301), ..StreamSettings::default() };
+    let refused = perform(&store, Act::AddStream { name: "other".into(), settings }).await.unwrap_err();
+    assert!(matches!(refused, Error::BadSetting { setting: "reconnect_window_s", .. }), "{refused}");
     assert_eq!(store.streams().await.unwrap().len(), 1);
     assert_eq!(store.audit(0, 100).await.unwrap().len(), 1);
 }
@@ -171,7 +185,13 @@ async fn settings_change_one_by_one(bed: Bed) {
             .await;
     assert_eq!((titled.title.as_str(), titled.ladder.as_deref(), titled.passthrough), ("Evening", Some("none"), true));
     let back = set(StreamPatch { ladder: Some(None), passthrough: Some(false), ..StreamPatch::default() }).await;
-    assert_eq!(back, StreamSettings { title: "Evening".into(), ladder: None, passthrough: false });
+    assert_eq!(back, StreamSettings { title: "Evening".into(), passthrough: false, ..StreamSettings::default() });
+    let window = set(StreamPatch { reconnect_window_s: Some(Some(5)), ..StreamPatch::default() }).await;
+    assert_eq!((window.reconnect_window_s, window.takeover), (Some(5), None));
+    let takeover = set(StreamPatch { takeover: Some(Some(Takeover::Reject)), ..StreamPatch::default() }).await;
+    assert_eq!((takeover.reconnect_window_s, takeover.takeover), (Some(5), Some(Takeover::Reject)));
+    let both = StreamPatch { reconnect_window_s: Some(None), takeover: Some(None), ..StreamPatch::default() };
+    assert_eq!(set(both).await, back);
     let missing =
         perform(&store, Act::SetStream { name: "nobody".into(), patch: StreamPatch::default() }).await.unwrap_err();
     assert!(matches!(missing, Error::NoSuchStream { .. }), "{missing}");
@@ -201,22 +221,80 @@ async fn epochs_count_up_over_restarts(bed: Bed) {
     }
 }
 
+fn note(stream: &Stream, session: &str, next_msn: u64) -> SessionNote {
+    SessionNote {
+        stream_id: stream.id.clone(),
+        session: session.into(),
+        next_msn,
+        discontinuities: next_msn / 2,
+        seen_ms: NOW_MS + next_msn as i64,
+        plan: Some(format!("plan at {next_msn}")),
+    }
+}
+
 async fn sequence_numbers_never_go_back(bed: Bed) {
     let store = bed.open().await;
     let (stream, _) = add(&store, "stage").await;
     assert_eq!(store.open_session(&stream.id, "s1", NOW_MS).await.unwrap(), 0);
-    store.advance_msn(&stream.id, 7, NOW_MS + 1).await.unwrap();
-    store.advance_msn(&stream.id, 3, NOW_MS + 2).await.unwrap();
+    store.note_session(&note(&stream, "s1", 7)).await.unwrap();
+    store.note_session(&SessionNote { seen_ms: NOW_MS + 9, ..note(&stream, "s1", 3) }).await.unwrap();
     store.close().await;
 
     let store = bed.open().await;
     let found = store.stream("stage").await.unwrap().unwrap();
     let session = found.session.unwrap();
-    assert_eq!((found.next_msn, session.id.as_str(), session.seen_ms), (7, "s1", NOW_MS + 2));
-    store.close_session(&stream.id).await.unwrap();
+    assert_eq!((found.next_msn, session.id.as_str(), session.seen_ms), (7, "s1", NOW_MS + 9));
+    store.close_session(&stream.id, "s1").await.unwrap();
     assert_eq!(store.stream("stage").await.unwrap().unwrap().session, None);
     assert_eq!(store.open_session(&stream.id, "s2", NOW_MS).await.unwrap(), 7);
     assert!(store.open_session("nobody", "s3", NOW_MS).await.is_err());
+}
+
+async fn an_open_session_is_found_with_its_last_note(bed: Bed) {
+    let store = bed.open().await;
+    let (stage, _) = add(&store, "stage").await;
+    let (alley, _) = add(&store, "alley").await;
+    store.open_session(&stage.id, "s1", NOW_MS).await.unwrap();
+    store.note_session(&note(&stage, "s1", 6)).await.unwrap();
+    store.note_session(&note(&stage, "s1", 8)).await.unwrap();
+    store.open_session(&alley.id, "a1", NOW_MS).await.unwrap();
+    store.close().await;
+
+    let store = bed.open().await;
+    let open = store.open_sessions().await.unwrap();
+    assert_eq!(open.iter().map(|o| o.stream.name.as_str()).collect::<Vec<_>>(), ["alley", "stage"]);
+    assert_eq!((open[0].note.plan.as_deref(), open[0].note.seen_ms), (None, NOW_MS), "opened and never noted");
+    assert_eq!(open[1].note, note(&stage, "s1", 8));
+    store.close_session(&stage.id, "s1").await.unwrap();
+    assert_eq!(store.open_sessions().await.unwrap().len(), 1);
+}
+
+async fn a_late_note_of_an_old_session_changes_nothing_of_a_new_one(bed: Bed) {
+    let store = bed.open().await;
+    let (stage, _) = add(&store, "stage").await;
+    store.open_session(&stage.id, "s1", NOW_MS).await.unwrap();
+    store.note_session(&note(&stage, "s1", 4)).await.unwrap();
+    assert_eq!(store.open_session(&stage.id, "s2", NOW_MS).await.unwrap(), 4);
+    store.note_session(&note(&stage, "s1", 6)).await.unwrap();
+    store.close_session(&stage.id, "s1").await.unwrap();
+    let open = store.open_sessions().await.unwrap().remove(0).note;
+    assert_eq!((open.session.as_str(), open.plan, open.discontinuities, open.seen_ms), ("s2", None, 0, NOW_MS));
+    assert_eq!(open.next_msn, 6, "a number in use stays in use, whoever used it");
+}
+
+async fn a_stop_holds_for_a_minute_or_until_allowed(bed: Bed) {
+    let store = bed.open().await;
+    let (_, key) = add(&store, "stage").await;
+    let stopped = perform(&store, Act::StopStream { name: "stage".into() }).await.unwrap().stream;
+    assert_eq!(stopped.stopped_until_ms, Some(NOW_MS + STOP_HOLD.as_millis() as i64));
+    let found = store.verify_key(None, &key, NOW_MS).await.unwrap().unwrap();
+    assert_eq!(found.stream.stopped_until_ms, stopped.stopped_until_ms, "the door sees it with the key");
+    let allowed = perform(&store, Act::AllowStream { name: "stage".into() }).await.unwrap().stream;
+    assert_eq!(allowed.stopped_until_ms, None);
+    let missing = perform(&store, Act::AllowStream { name: "nobody".into() }).await.unwrap_err();
+    assert!(matches!(missing, Error::NoSuchStream { .. }), "{missing}");
+    let acts: Vec<String> = store.audit(0, 100).await.unwrap().into_iter().map(|row| row.act).collect();
+    assert_eq!(acts, ["stream.add", "stream.stop", "stream.allow"]);
 }
 
 async fn the_keyframe_interval_is_remembered_per_key(bed: Bed) {

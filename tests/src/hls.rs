@@ -57,6 +57,10 @@ pub struct Media {
     pub part_target: f64,
     /// EXT-X-SERVER-CONTROL.
     pub control: Attributes,
+    /// EXT-X-MEDIA-SEQUENCE.
+    pub sequence: u64,
+    /// EXT-X-DISCONTINUITY-SEQUENCE.
+    pub discontinuity_sequence: u64,
     /// How many segments EXT-X-SKIP leaves out.
     pub skipped: u64,
     /// All segments; the last may be incomplete.
@@ -124,7 +128,11 @@ pub fn media(text: &str) -> Media {
             "#EXT-X-TARGETDURATION" => all.target = value.parse().expect("a whole number of seconds"),
             "#EXT-X-PART-INF" => all.part_target = seconds(&attributes(value)["PART-TARGET"]),
             "#EXT-X-SERVER-CONTROL" => all.control = attributes(value),
-            "#EXT-X-MEDIA-SEQUENCE" => number = value.parse().expect("a sequence number"),
+            "#EXT-X-MEDIA-SEQUENCE" => {
+                number = value.parse().expect("a sequence number");
+                all.sequence = number;
+            }
+            "#EXT-X-DISCONTINUITY-SEQUENCE" => all.discontinuity_sequence = value.parse().expect("a count"),
             "#EXT-X-SKIP" => {
                 all.skipped = attributes(value)["SKIPPED-SEGMENTS"].parse().expect("a count");
                 number += all.skipped;
@@ -159,6 +167,24 @@ pub fn media(text: &str) -> Media {
         all.segments.push(Segment { number, map, ..segment });
     }
     all
+}
+
+/// EXT-X-PROGRAM-DATE-TIME as milliseconds since 1970.
+///
+/// # Panics
+/// When it is not as RFC 3339 has it, in UTC.
+#[track_caller]
+pub fn wall_ms(text: &str) -> i64 {
+    let number = |from: usize, to: usize| {
+        text.get(from..to).and_then(|n| n.parse::<i64>().ok()).unwrap_or_else(|| panic!("{text:?} is no date"))
+    };
+    assert!(text.ends_with('Z'), "{text:?} is not in UTC");
+    let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
+    let is_leap = |year: i64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let years: i64 = (1970..year).map(|year| 365 + i64::from(is_leap(year))).sum();
+    let lengths = [31, 28 + i64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let days = years + lengths[..month as usize - 1].iter().sum::<i64>() + day - 1;
+    ((days * 24 + number(11, 13)) * 60 + number(14, 16)) * 60_000 + number(17, 19) * 1_000 + number(20, 23)
 }
 
 /// Splits `A=1,B="x,y"` at the commas outside quotes.
@@ -207,6 +233,13 @@ mod tests {
         let variant = attributes("BANDWIDTH=800000,CODECS=\"avc1.4d401e,mp4a.40.2\",FRAME-RATE=30.000");
         assert_eq!(variant["CODECS"], "avc1.4d401e,mp4a.40.2");
         assert_eq!(variant["FRAME-RATE"], "30.000");
+    }
+
+    #[test]
+    fn dates_are_milliseconds() {
+        assert_eq!(wall_ms("1970-01-01T00:00:00.007Z"), 7);
+        assert_eq!(wall_ms("2026-11-21T05:45:44.123Z"), 1_795_239_944_123);
+        assert_eq!(wall_ms("2024-02-29T23:59:59.999Z"), 1_709_251_199_999);
     }
 
     #[test]

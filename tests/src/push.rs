@@ -6,8 +6,8 @@
 use crate::flv::Tag;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -112,6 +112,14 @@ impl Push {
         last
     }
 
+    /// Closes the sending side without a goodbye, as an encoder that crashes does, and waits until the server has closed
+    /// the other.
+    pub async fn hang_up(mut self) {
+        if self.writer.shutdown().await.is_ok() {
+            while self.replies.next(&mut self.reader).await.is_ok() {}
+        }
+    }
+
     /// Ends the connection with a reset instead of a goodbye, as a lost link does.
     pub fn reset(self) {
         if let Ok(socket) = self.reader.reunite(self.writer) {
@@ -171,8 +179,17 @@ async fn write_message(
 
 /// A publisher in its own thread that sends tags at the times they are stamped with. Dropping it resets the connection.
 pub struct LivePush {
-    stop: Arc<AtomicBool>,
+    wish: Arc<AtomicU8>,
+    accepted: Arc<OnceLock<Duration>>,
     thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// What the thread is to do; as numbers, to fit an atomic.
+mod wish {
+    pub const SEND: u8 = 0;
+    pub const RESET: u8 = 1;
+    pub const HANG_UP: u8 = 2;
+    pub const FALL_SILENT: u8 = 3;
 }
 
 impl LivePush {
@@ -191,26 +208,50 @@ impl LivePush {
     /// # Panics
     /// When no thread can be made.
     pub fn start_at(address: SocketAddr, app: &str, name: &str, tags: Vec<(Duration, Tag)>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, app, name) = (Arc::clone(&stop), app.to_owned(), name.to_owned());
+        let (wish, accepted) = (Arc::new(AtomicU8::new(wish::SEND)), Arc::new(OnceLock::new()));
+        let (wished, told, app, name) = (Arc::clone(&wish), Arc::clone(&accepted), app.to_owned(), name.to_owned());
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async move {
+                let start = tokio::time::Instant::now();
                 let mut push = Push::start(&address.to_string(), &app, &name).await?;
+                let _first = told.set(start.elapsed());
                 let start = tokio::time::Instant::now();
                 for (due, tag) in &tags {
                     tokio::time::sleep_until(start + *due).await;
-                    if stopped.load(Ordering::Relaxed) {
+                    if wished.load(Ordering::Relaxed) != wish::SEND {
                         break;
                     }
                     push.send(tag.kind, tag.stamp, &tag.body).await?;
                 }
-                push.reset();
+                while wished.load(Ordering::Relaxed) == wish::FALL_SILENT {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                match wished.load(Ordering::Relaxed) {
+                    wish::HANG_UP => push.hang_up().await,
+                    _ => push.reset(),
+                }
                 Ok(())
             })
         };
         let thread = std::thread::Builder::new().name("live push".to_owned()).spawn(work).expect("a thread");
-        Self { stop, thread: Some(thread) }
+        Self { wish, accepted, thread: Some(thread) }
+    }
+
+    /// How long it took from connecting to the server's yes; `None` before that.
+    pub fn accepted_in(&self) -> Option<Duration> {
+        self.accepted.get().copied()
+    }
+
+    /// Closes the connection (FIN) without a goodbye.
+    pub fn hang_up(self) {
+        self.wish.store(wish::HANG_UP, Ordering::Relaxed);
+        let _end = self.result();
+    }
+
+    /// Sends nothing any more and keeps the connection, as behind a link that is cut. Dropping it then resets.
+    pub fn fall_silent(&self) {
+        self.wish.store(wish::FALL_SILENT, Ordering::Relaxed);
     }
 
     /// Whether it still pushes.
@@ -229,7 +270,8 @@ impl LivePush {
 
 impl Drop for LivePush {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        // After `hang_up` the thread is gone already.
+        self.wish.store(wish::RESET, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

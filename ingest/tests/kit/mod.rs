@@ -1,6 +1,7 @@
 //! What the tests of this crate share: a house with open doors on a free port, and a publisher of our own.
 #![allow(dead_code, reason = "each test program uses its share")]
 
+use ingest::session::{Departure, PublisherId};
 use ingest::{Admission, Doors, Ingest, Limits, PublishRequest, Refusal};
 use media::{AudioCodec, AudioConfig, FeedEnd, FeedItem, FeedReader, MediaTime};
 use rtmp::client::{Publisher, Target};
@@ -21,6 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Roof {
     readers: mpsc::Sender<FeedReader>,
     dismissals: mpsc::Sender<(PublishRequest, oneshot::Sender<Refusal>)>,
+    departures: mpsc::Sender<Departure>,
 }
 
 impl Doors for Roof {
@@ -33,9 +35,16 @@ impl Doors for Roof {
         let readers = self.readers.clone();
         Ok(Admission {
             stream: "demo".into(),
+            id: PublisherId(7),
             dismissal,
             sink: Box::new(move |reader| readers.try_send(reader).expect("the test listens")),
         })
+    }
+
+    fn left(&self, stream: &str, id: PublisherId, how: Departure) {
+        assert_eq!((stream, id), ("demo", PublisherId(7)));
+        // Tests that do not ask have no room for more than a few, and end with the departures of the rest.
+        let _unheard = self.departures.try_send(how);
     }
 }
 
@@ -43,6 +52,7 @@ pub struct House {
     pub address: SocketAddr,
     pub readers: mpsc::Receiver<FeedReader>,
     pub dismissals: mpsc::Receiver<(PublishRequest, oneshot::Sender<Refusal>)>,
+    pub departures: mpsc::Receiver<Departure>,
     pub stop: CancellationToken,
     pub served: JoinHandle<()>,
 }
@@ -51,12 +61,14 @@ impl House {
     pub async fn open(limits: Limits, tls: Option<watch::Receiver<Arc<rustls::ServerConfig>>>) -> Self {
         let (readers, given_readers) = mpsc::channel(4);
         let (dismissals, given_dismissals) = mpsc::channel(4);
+        let (departures, given_departures) = mpsc::channel(4);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let stop = CancellationToken::new();
-        let ingest = Arc::new(Ingest::new(Roof { readers, dismissals }, limits));
+        let ingest = Arc::new(Ingest::new(Roof { readers, dismissals, departures }, limits));
         let served = tokio::spawn(ingest.serve(listener, tls, stop.clone()));
-        Self { address, readers: given_readers, dismissals: given_dismissals, stop, served }
+        let (readers, dismissals, departures) = (given_readers, given_dismissals, given_departures);
+        Self { address, readers, dismissals, departures, stop, served }
     }
 
     /// The items of the next publisher up to its end.

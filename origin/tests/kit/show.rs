@@ -43,7 +43,9 @@ impl Show {
         let (packager, window) = Packager::new(SessionPlan {
             stream: "demo".to_owned(),
             session: "s-1".to_owned(),
+            run: None,
             first_msn: 0,
+            discontinuities: 0,
             target_s: 2,
             facts: SourceFacts {
                 video: Some(VideoFacts {

@@ -152,7 +152,7 @@ impl Writer {
         if gap {
             metrics::counter!("weir_packager_gap_segments_total").increment(1);
         }
-        let duration = self.rendition.shelf().close(self.rendition.id(), gap).map(|s| s.duration);
+        let duration = self.rendition.shelf().close(self.rendition.base(), gap).map(|s| s.duration);
         if let Some(duration) = duration {
             self.meter.segment(open.bytes, duration, gap);
             self.next_msn += 1;
@@ -169,7 +169,7 @@ impl Writer {
 
     fn push(&mut self, part: Part) {
         self.end = Some(part.start + part.duration);
-        self.rendition.shelf().push(self.rendition.id(), part);
+        self.rendition.shelf().push(self.rendition.base(), part);
         self.dirty = true;
     }
 }

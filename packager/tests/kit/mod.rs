@@ -1,6 +1,8 @@
 //! What the packager's tests share: clips made with ffmpeg, a small FLV reader, and a judge of playlists.
 #![allow(dead_code, reason = "each test binary uses its own share")]
 
+pub mod stage;
+
 use bytes::Bytes;
 use media::{AccessUnit, Config, FrameRate, MediaTime, Rung, aac, h264};
 use packager::{AudioFacts, Rendition, SessionPlan, SourceFacts, VideoFacts};
@@ -120,7 +122,9 @@ pub fn plan(facts: SourceFacts) -> SessionPlan {
     SessionPlan {
         stream: "test".into(),
         session: "test-1".into(),
+        run: None,
         first_msn: 0,
+        discontinuities: 0,
         target_s: 2,
         facts,
         passthrough: true,

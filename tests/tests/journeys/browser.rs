@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::path::PathBuf;
-use tests::{Clip, Publisher, Server, eventually, run, tool, workspace_dir};
+use tests::{Clip, Publisher, Server, Stream, eventually, run, tool, workspace_dir};
 
 /// Runs a script with its arguments and gives the JSON object on its last line.
 #[track_caller]
@@ -16,7 +16,7 @@ fn browse(script: &str, args: &[&str]) -> Value {
     serde_json::from_str(last).unwrap_or_else(|e| panic!("{script} closed without JSON ({e}):\n{said}"))
 }
 
-fn live(name: &str, clip: &Clip) -> (Server, Publisher) {
+fn live(name: &str, clip: &Clip) -> (Server, Stream, Publisher) {
     clip.file();
     let server = Server::start();
     let stream = server.add_stream(name);
@@ -25,12 +25,12 @@ fn live(name: &str, clip: &Clip) -> (Server, Publisher) {
         let source = server.variants(name).remove(0);
         server.media(&source).complete().nth(1).map(|_| ())
     });
-    (server, publisher)
+    (server, stream, publisher)
 }
 
 #[test]
 fn the_watch_page_shows_a_moving_picture_with_sound_within_five_seconds() {
-    let (server, _publisher) = live("show", &Clip { seconds: 60, ..Clip::default() });
+    let (server, _, _publisher) = live("show", &Clip { seconds: 60, ..Clip::default() });
     let seen = browse("watch.mjs", &[&server.url("/watch/show"), "--seconds", "8"]);
     assert!(seen["first_picture_s"].as_f64().is_some_and(|s| s < 5.0), "{seen}");
     assert!(seen["pictures"].as_u64().is_some_and(|n| n > 20), "the picture moves: {seen}");
@@ -40,8 +40,27 @@ fn the_watch_page_shows_a_moving_picture_with_sound_within_five_seconds() {
 }
 
 #[test]
+fn the_watch_page_goes_on_by_itself_when_the_publisher_comes_back() {
+    let clip = Clip { seconds: 60, ..Clip::default() };
+    let (server, stream, publisher) = live("show", &clip);
+    let url = server.publish_url(&stream);
+    let away = std::thread::spawn(move || {
+        // The browser needs a moment to start; then the uplink is lost for some seconds.
+        std::thread::sleep(std::time::Duration::from_secs(6));
+        publisher.kill();
+        std::thread::sleep(std::time::Duration::from_secs(6));
+        Publisher::push(&clip, &url)
+    });
+    let seen = browse("away.mjs", &[&server.url("/watch/show"), "--seconds", "20"]);
+    drop(away.join().expect("the publisher starts"));
+    let moved: Vec<bool> = seen["moved"].as_array().expect("seconds").iter().map(|m| m == true).collect();
+    assert!(moved.iter().any(|moved| !moved), "the picture stood while the publisher was away: {seen}");
+    assert!(moved.ends_with(&[true; 3]), "it moves again: {seen}");
+}
+
+#[test]
 fn the_watch_page_fits_a_phone() {
-    let (server, _publisher) = live("show", &Clip { seconds: 60, ..Clip::default() });
+    let (server, _, _publisher) = live("show", &Clip { seconds: 60, ..Clip::default() });
     let seen =
         browse("watch.mjs", &[&server.url("/watch/show"), "--seconds", "4", "--width", "390", "--height", "844"]);
     assert!(seen["first_picture_s"].is_number(), "{seen}");
@@ -50,7 +69,7 @@ fn the_watch_page_fits_a_phone() {
 
 #[test]
 fn the_home_page_lists_what_is_live() {
-    let (server, _publisher) = live("show", &Clip::default());
+    let (server, _, _publisher) = live("show", &Clip::default());
     let seen = browse("home.mjs", &[&server.url("/"), "show"]);
     assert_eq!(seen["link"], "/watch/show", "{seen}");
     assert_eq!(seen["errors"].as_array().map(Vec::len), Some(0), "{seen}");

@@ -11,7 +11,7 @@ fn the_first_start_brings_a_test_card_and_a_key_and_keeps_the_key_private() {
     let mode = std::fs::metadata(&file).expect("the key is kept").permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
     let key = std::fs::read_to_string(&file).expect("our own file").trim().to_owned();
-    assert!(server.log().contains(&key), "the first start prints the key, once");
+    eventually("the first start prints the key, once", || server.log().contains(&key).then_some(()));
     let card = server.variants("demo").remove(0);
     let pictures = server.record(&card, 2);
     assert_eq!(look::complaints(&pictures.only_file()), "");

@@ -10,5 +10,6 @@ mod keys;
 mod life;
 mod publish;
 mod serving;
+mod sessions;
 mod sources;
 mod strangers;

@@ -1,0 +1,76 @@
+use crate::Refusal;
+
+/// Why a publisher is refused or sent away; [`Reason::refusal`] is what its screen shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// A newer one took over.
+    TakenOver,
+    /// Another one is live and the stream's rule is to keep it.
+    Busy,
+    /// Encoders have been taking the stream from each other; the one that is live keeps it.
+    Frozen {
+        /// Whole seconds until another may take over, at least 1.
+        seconds: u64,
+    },
+    /// An operator stopped the stream.
+    Stopped {
+        /// Whole seconds until it takes publishers again, at least 1.
+        seconds: u64,
+    },
+    /// The key was revoked, rotated away or has expired, or the stream was removed.
+    KeyEnded,
+    /// The test card met a publisher.
+    CardStandsBack,
+    /// The session could not be opened; the server's log says why.
+    Failed,
+}
+
+impl Reason {
+    /// The status and the sentence for the encoder.
+    pub fn refusal(self) -> Refusal {
+        let bad_name = "NetStream.Publish.BadName";
+        match self {
+            Self::TakenOver => Refusal::new(
+                bad_name,
+                "Another encoder started with this stream's key and took over; use one encoder per key.",
+            ),
+            Self::Busy => Refusal::new(
+                bad_name,
+                "Another encoder is live with this stream's key; stop that one first, or use one encoder per key.",
+            ),
+            Self::Frozen { seconds } => Refusal::new(
+                bad_name,
+                format!(
+                    "Encoders are taking this stream from each other, so the one that is live keeps it for {seconds} s; stop all but one."
+                ),
+            ),
+            Self::Stopped { seconds } => Refusal::new(
+                bad_name,
+                format!(
+                    "The operator stopped this stream; start again in {seconds} s, or when the operator allows it (weir stream allow)."
+                ),
+            ),
+            Self::KeyEnded => {
+                Refusal::new(bad_name, "This stream key is no longer valid; ask the operator for the key in use now.")
+            }
+            Self::CardStandsBack => Refusal::new(bad_name, "The stream has a publisher; the test card stands back."),
+            Self::Failed => Refusal::new(
+                "NetStream.Publish.Failed",
+                "The server could not start this stream; try again in a moment, and tell the operator if it stays so.",
+            ),
+        }
+    }
+
+    /// A bounded label for counters.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::TakenOver => "taken_over",
+            Self::Busy => "busy",
+            Self::Frozen { .. } => "frozen",
+            Self::Stopped { .. } => "stopped",
+            Self::KeyEnded => "key_ended",
+            Self::CardStandsBack => "card",
+            Self::Failed => "failed",
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! One live run of a stream: from its publishers' feeds to the window.
+//!
+//! Only this task touches the session's packager, so cues and units reach the worker in the one order that counts: a
+//! cue before the unit that caused it. Publishers come and go through the [`Post`]; between two of them the packager
+//! lets time go on in gaps, and the next one's media is moved to the time that passed (DESIGN 8.6).
+
+mod note;
+mod open;
+mod plan;
+mod source;
+mod stored;
+
+pub use source::Arrival;
+
+use super::Context;
+use super::hub::{Live, Post};
+use ingest::session::Reason;
+use media::{AccessUnit, FeedItem, FrameRate, captions};
+use note::Notes;
+use packager::{Cue, Packager, SourceFacts};
+use plan::Fit;
+use source::{Probed, Source, TICK};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tracing::Instrument as _;
+use transcoder::{Ladder, Output, SourceShape, Transcoder};
+
+/// What is still inside the worker when the source ends may take this long to come out.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What is known of a session's source, for the API and the pages.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Picture width and height, when there is video.
+    pub size: Option<(u32, u32)>,
+    /// Frames per second.
+    pub frame_rate: Option<FrameRate>,
+}
+
+impl Facts {
+    fn of(facts: &SourceFacts) -> Self {
+        let video = facts.video.as_ref();
+        Self { size: video.map(|v| (v.config.width, v.config.height)), frame_rate: video.map(|v| v.frame_rate) }
+    }
+}
+
+/// How a session's task begins.
+enum Beginning {
+    /// With a publisher whose media has begun to come.
+    Publisher(Arrival),
+    /// With what a publisher was found to send, which did not fit the session before.
+    Probed(Box<(Source, Probed)>),
+    /// With what a server that died left behind.
+    Restored(Box<Session>),
+}
+
+/// Gives the hub a publisher whose media has begun to come, and starts a session's task when it begins one. Called on the
+/// connection's task, so it only spawns.
+pub fn arrive(context: &Arc<Context>, stream: &str, arrival: Arrival) {
+    if let Some((post, arrival)) = context.hub.begin(stream, arrival) {
+        spawn(context, stream.to_owned(), post, Beginning::Publisher(arrival));
+    }
+}
+
+/// Goes on with the sessions a server that died left behind, as long as their windows are open. Call it once, before
+/// publishers are taken.
+pub async fn restore_all(context: &Arc<Context>) {
+    let left = match context.store.open_sessions().await {
+        Ok(left) => left,
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "open sessions can't be read; new ones will begin"
+            );
+            return;
+        }
+    };
+    for open in left {
+        let (id, name, session) = (open.stream.id.clone(), open.stream.name.clone(), open.note.session.clone());
+        let Some((rules, left)) = open::window_left(context, &open) else {
+            note::close(context, &id, &session).await;
+            continue;
+        };
+        match Session::restore(context, open) {
+            Ok(session) => {
+                let post = context.hub.restore(&name, rules, Instant::now() + left);
+                spawn(context, name, post, Beginning::Restored(Box::new(session)));
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    stream = name,
+                    "the session can't go on; a new one will begin"
+                );
+                note::close(context, &id, &session).await;
+            }
+        }
+    }
+}
+
+fn spawn(context: &Arc<Context>, stream: String, post: Post, beginning: Beginning) {
+    // It outlives the publisher whose connection this is called on.
+    let span = tracing::info_span!(parent: None, "session", stream);
+    context.tasks.spawn(run(Arc::clone(context), stream, post, beginning).instrument(span));
+}
+
+async fn run(context: Arc<Context>, stream: String, mut post: Post, beginning: Beginning) {
+    let opened = match beginning {
+        Beginning::Restored(session) => Ok((*session, Vec::new())),
+        Beginning::Probed(found) => Session::open(&context, &stream, *found).await,
+        Beginning::Publisher(arrival) => {
+            let Some(found) = first(&context, &mut post, arrival).await else {
+                tracing::info!("the publisher left before its media could be read");
+                return;
+            };
+            Session::open(&context, &stream, found).await
+        }
+    };
+    match opened {
+        Ok((session, backlog)) => session.run(post, backlog).await,
+        Err(error) if post.end.is_cancelled() => {
+            tracing::debug!(error = format!("{error:#}"), "the session was over before it began");
+        }
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the session can't start; its publisher is closed");
+            context.hub.close(&stream, Reason::Failed);
+        }
+    }
+}
+
+/// Reads until it is known what the first publisher, or one that replaced it, sends. `None` when the session is over
+/// before that.
+async fn first(context: &Context, post: &mut Post, arrival: Arrival) -> Option<(Source, Probed)> {
+    let mut source = Some(Source::new(arrival));
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        let probed = tokio::select! {
+            () = post.end.cancelled() => return None,
+            () = context.stop.cancelled() => return None,
+            Some(arrival) = post.arrivals.recv() => {
+                source = Some(Source::new(arrival));
+                None
+            }
+            item = source::next(&mut source) => match item {
+                Ok(item) => source.as_mut().and_then(|source| source.probe(item).ok().flatten()),
+                Err(_) => {
+                    source = None;
+                    None
+                }
+            },
+            _ = tick.tick() => source.as_mut().and_then(|source| source.tick(Instant::now())),
+        };
+        if let Some(probed) = probed {
+            return source.map(|source| (source, probed));
+        }
+    }
+}
+
+struct Session {
+    context: Arc<Context>,
+    stream: String,
+    /// Public id of the newest publisher's key.
+    key_id: Option<String>,
+    packager: Arc<Mutex<Packager>>,
+    transcoder: Option<Transcoder>,
+    outputs: mpsc::Receiver<Output>,
+    ladder: Ladder,
+    shape: Option<SourceShape>,
+    /// What the session was made for; a publisher that comes back is held against it.
+    facts: SourceFacts,
+    rungs: Vec<media::Rung>,
+    audio_encoded: bool,
+    target_s: u8,
+    live: Arc<Live>,
+    notes: Notes,
+    source: Option<Source>,
+    away_since: Option<Instant>,
+}
+
+/// Why the loop of a session ended.
+enum Over {
+    Ended,
+    /// The publisher's media needs a session of its own.
+    Renewed(Box<(Source, Probed)>, Post),
+}
+
+impl Session {
+    async fn run(mut self, mut post: Post, backlog: Vec<FeedItem>) {
+        for item in backlog {
+            self.item(item);
+        }
+        let mut tick = tokio::time::interval(TICK);
+        let stop = self.context.stop.clone();
+        let over = loop {
+            let probed = tokio::select! {
+                () = post.end.cancelled() => break Over::Ended,
+                () = stop.cancelled() => break Over::Ended,
+                Some(arrival) = post.arrivals.recv() => {
+                    self.arrive(arrival);
+                    None
+                }
+                item = source::next(&mut self.source) => match item {
+                    Ok(item) => self.take(item),
+                    Err(_) => {
+                        self.away();
+                        None
+                    }
+                },
+                Some(output) = self.outputs.recv() => {
+                    self.output(output);
+                    None
+                }
+                _ = tick.tick() => self.tick(),
+            };
+            // When it lost the stream meanwhile, this session waits for the one that has it.
+            if let Some(probed) = probed
+                && let Some(found) = self.adopt(probed)
+                && let Some(post) = self.context.hub.renew(&self.stream, found.0.arrival.id)
+            {
+                break Over::Renewed(found, post);
+            }
+        };
+        if let Over::Renewed(found, post) = over {
+            // What is in use must be known before the next session asks for numbers.
+            self.notes.settle().await;
+            spawn(&self.context, self.stream.clone(), post, Beginning::Probed(found));
+        }
+        self.close().await;
+    }
+
+    /// Another publisher has the stream from now on.
+    fn arrive(&mut self, arrival: Arrival) {
+        self.away();
+        self.source = Some(Source::new(arrival));
+    }
+
+    /// The publisher is gone.
+    fn away(&mut self) {
+        self.source = None;
+        if self.away_since.is_none() {
+            self.away_since = Some(Instant::now());
+            metrics::counter!("weir_session_away_total").increment(1);
+            tracing::info!("the publisher is away");
+            lock(&self.packager).away();
+        }
+    }
+
+    /// Takes the next item of the source; what it sends, when it has just become known.
+    fn take(&mut self, item: FeedItem) -> Option<Probed> {
+        match self.source.as_mut()?.probe(item) {
+            Ok(probed) => probed,
+            Err(item) => {
+                self.item(item);
+                None
+            }
+        }
+    }
+
+    /// Goes on with the media of a publisher that came back or took over; what was found, when that can't be.
+    fn adopt(&mut self, probed: Probed) -> Option<Box<(Source, Probed)>> {
+        let mut source = self.source.take()?;
+        let passes = lock(&self.packager).passes_through();
+        match plan::fit(&self.facts, &probed.facts, passes, self.audio_encoded) {
+            Fit::Not(reason) => {
+                tracing::info!(reason, "the publisher's media can't go on in this session; a new one begins");
+                return Some(Box::new((source, probed)));
+            }
+            Fit::Reencoded(reason) => lock(&self.packager).withdraw(reason),
+            Fit::Whole => {}
+        }
+        self.employ(&probed.facts);
+        {
+            let mut packager = lock(&self.packager);
+            source.place(&probed.backlog, packager.resume_at(probed.since));
+            packager.break_();
+        }
+        let away = self.away_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        metrics::counter!("weir_session_returns_total").increment(1);
+        tracing::info!(away_s = away.as_secs_f64(), source = plan::codecs(&probed.facts), "the session goes on");
+        *lock(&self.live.facts) = Facts::of(&probed.facts);
+        self.shape = probed.facts.video.as_ref().map(plan::shape);
+        self.key_id = source.arrival.key.as_ref().map(|key| key.key_id.clone());
+        self.notes.set_restorable(!source.arrival.rules.window.is_zero());
+        self.source = Some(source);
+        for item in probed.backlog {
+            self.item(item);
+        }
+        None
+    }
+
+    fn item(&mut self, item: FeedItem) {
+        match item {
+            FeedItem::Unit(unit) => {
+                let unit = match &self.source {
+                    Some(source) => source.shifted(unit),
+                    None => unit,
+                };
+                self.unit(unit);
+            }
+            FeedItem::Break => lock(&self.packager).break_(),
+            FeedItem::Lost { units } => {
+                metrics::counter!("weir_session_lost_units_total").increment(units);
+                tracing::warn!(units, "the session was late and lost units of its source");
+                lock(&self.packager).break_();
+            }
+            FeedItem::Announced(_) => {}
+        }
+    }
+
+    fn unit(&mut self, unit: AccessUnit) {
+        let now = Instant::now();
+        if let Some(source) = &mut self.source {
+            source.heard = now;
+        }
+        self.look_for_captions(&unit);
+        let cues = lock(&self.packager).source(&unit, now);
+        for cue in cues {
+            self.cue(cue);
+        }
+        if let Some(transcoder) = &self.transcoder {
+            transcoder.unit(unit);
+        }
+    }
+
+    fn look_for_captions(&self, unit: &AccessUnit) {
+        let Some(config) = unit.video() else { return };
+        if !self.live.has_captions() && captions::has_captions(&unit.data, config.codec, config.nal_length_size) {
+            self.live.captions.store(true, Ordering::Relaxed);
+            lock(&self.packager).captions(true);
+        }
+    }
+
+    fn cue(&mut self, cue: Cue) {
+        match cue {
+            Cue::Boundary { msn, at, discontinuity } => {
+                let is_away = self.source.is_none();
+                self.notes.boundary(msn, discontinuity, is_away);
+                if let Some(transcoder) = &self.transcoder {
+                    transcoder.boundary(msn, at, discontinuity);
+                }
+            }
+            Cue::Withdraw { at, reason } => {
+                metrics::counter!("weir_passthrough_withdrawn_total").increment(1);
+                tracing::warn!(reason, "the source is re-encoded from here on");
+                let is_hevc = self.facts.video.as_ref().is_some_and(plan::is_hevc);
+                // HEVC has an H.264 rung of its size already; it just ends.
+                if let (Some(transcoder), Some(shape), false) = (&self.transcoder, &self.shape, is_hevc) {
+                    let rung = self.ladder.source_rung(shape);
+                    transcoder.withdraw(at, rung.clone());
+                    self.rungs.insert(0, rung);
+                }
+                self.notes.set_plan(self.stored(false));
+            }
+        }
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Unit { rendition, unit } => lock(&self.packager).encoded(&rendition, unit),
+            Output::Thumb(jpeg) => *lock(&self.live.thumb) = Some(jpeg),
+            Output::Restarted { epoch, reason } => tracing::warn!(epoch, reason, "the worker was replaced"),
+            Output::Shed { rendition, lag } => {
+                tracing::warn!(%rendition, lag_ms = lag.as_millis(), "this machine is too slow for all renditions; this one rests");
+                lock(&self.packager).rest(&rendition);
+            }
+            Output::Restored { rendition } => tracing::info!(%rendition, "there is room for this rendition again"),
+            Output::Failed { reason } => tracing::error!(reason, "encoding stopped; what is passed through goes on"),
+            Output::Ended => {}
+        }
+    }
+
+    fn tick(&mut self) -> Option<Probed> {
+        let now = Instant::now();
+        let probing = match &mut self.source {
+            None => None,
+            Some(source) => {
+                self.context.hub.heard(&self.stream, source.arrival.id, source.heard);
+                match source.tick(now) {
+                    Some(probed) => return Some(probed),
+                    None => source.probing_since(),
+                }
+            }
+        };
+        // Media that comes back is placed where it began to come, so the gap does not grow while it is being looked at.
+        if probing.is_none() {
+            let cues = lock(&self.packager).tick(now);
+            for cue in cues {
+                self.cue(cue);
+            }
+        }
+        None
+    }
+
+    async fn close(mut self) {
+        if let Some(transcoder) = &self.transcoder {
+            transcoder.finish();
+            let deadline = tokio::time::sleep(DRAIN);
+            tokio::pin!(deadline);
+            loop {
+                tokio::select! {
+                    () = &mut deadline => break,
+                    output = self.outputs.recv() => match output {
+                        None | Some(Output::Ended | Output::Failed { .. }) => break,
+                        Some(output) => self.output(output),
+                    },
+                }
+            }
+        }
+        let keyframe_interval = {
+            let mut packager = lock(&self.packager);
+            packager.finish();
+            packager.keyframe_interval()
+        };
+        self.context.hub.end(&self.live);
+        tracing::info!("the session ended");
+        let interval_ms = keyframe_interval.and_then(|i| u32::try_from(i.as_millis()).ok());
+        if let (Some(key_id), Some(interval_ms)) = (&self.key_id, interval_ms)
+            && let Err(error) = self.context.store.remember_keyframe_interval(key_id, interval_ms).await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the keyframe interval was not remembered; the next session starts with the default"
+            );
+        }
+        self.notes.close().await;
+    }
+}
+
+/// A panic elsewhere while the lock was held has ended that task; the packager's state is whole between its calls.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,206 @@
+//! How a session begins: with a publisher's media, or with what a server that died left behind.
+
+use super::super::Context;
+use super::super::hub::Live;
+use super::note::Notes;
+use super::plan::{self, Choices};
+use super::source::{Probed, Source};
+use super::stored::StoredPlan;
+use super::{Facts, Session, lock};
+use anyhow::Context as _;
+use ingest::session::Rules;
+use media::{FeedItem, MediaTime};
+use packager::{Packager, SessionPlan, SourceFacts};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+use store::{OpenSession, SessionNote, now_ms};
+use tokio::sync::mpsc;
+use transcoder::{Output, Transcoder, TranscoderConfig};
+
+/// Keyframes at most this far apart let the next session have a target duration of 2 s; stamps of whole milliseconds
+/// and frame rates such as 29.97 make "2 s" a little more.
+const SHORT_KEYFRAME_MAX: Duration = Duration::from_millis(2_050);
+/// Where a publisher's timeline, and so a session's, begins (`ingest::Normaliser`).
+const TIMELINE_START: MediaTime = MediaTime::from_millis(10_000);
+
+/// How long a session that a dead server left behind still waits for its publisher, and by which rules. `None` when it
+/// ended with its publisher or waits no longer.
+pub fn window_left(context: &Context, open: &OpenSession) -> Option<(Rules, Duration)> {
+    open.note.plan.as_ref()?;
+    let rules = context.settings.rules_of(&open.stream.settings);
+    let gone = Duration::from_millis(u64::try_from(now_ms() - open.note.seen_ms).unwrap_or(0));
+    let left = rules.window.checked_sub(gone).filter(|left| !left.is_zero())?;
+    Some((rules, left))
+}
+
+impl Session {
+    /// Begins with what a publisher was found to send; its first items are to be taken next.
+    pub(super) async fn open(
+        context: &Arc<Context>,
+        stream_name: &str,
+        (source, probed): (Source, Probed),
+    ) -> anyhow::Result<(Self, Vec<FeedItem>)> {
+        let stream = match &source.arrival.key {
+            Some(key) => key.stream.clone(),
+            None => context
+                .store
+                .stream(stream_name)
+                .await?
+                .ok_or_else(|| anyhow::anyhow!("the stream {stream_name} was removed"))?,
+        };
+        let session = format!("{:x}-{}", now_ms(), context.epoch);
+        let first_msn = context.store.open_session(&stream.id, &session, now_ms()).await?;
+        let keyframe_interval = match &source.arrival.key {
+            Some(key) => key.keyframe_interval,
+            None => Some(Duration::from_secs(2)),
+        };
+        let Choices { passthrough, rungs, ladder, shape } =
+            plan::choose(context, &stream.settings, keyframe_interval, &probed.facts)?;
+        let audio_encoded = probed.facts.audio.as_ref().is_some_and(|a| !a.passthrough);
+        let plan = SessionPlan {
+            stream: stream_name.to_owned(),
+            session: session.clone(),
+            run: None,
+            first_msn,
+            discontinuities: 0,
+            target_s: if keyframe_interval.is_some_and(|i| i <= SHORT_KEYFRAME_MAX) { 2 } else { 4 },
+            facts: probed.facts.clone(),
+            passthrough,
+            rungs: rungs.clone(),
+            audio_encoded,
+            wall_start: probed.wall_start,
+        };
+        let target_s = plan.target_s;
+        let (packager, window) = Packager::new(plan);
+        let live = Arc::new(Live::new(window, probed.wall_start, Facts::of(&probed.facts)));
+        let stored = StoredPlan::new(probed.wall_start, target_s, &probed.facts, passthrough, &rungs, audio_encoded);
+        let note = SessionNote {
+            stream_id: stream.id,
+            session: session.clone(),
+            next_msn: first_msn,
+            discontinuities: 0,
+            seen_ms: now_ms(),
+            plan: Some(stored.to_text()),
+        };
+        // The test card's session ends with it, so there is nothing to go on with.
+        let is_restorable = source.arrival.key.is_some() && !source.arrival.rules.window.is_zero();
+        let announced = probed.announced.as_ref().and_then(|a| a.encoder.as_deref());
+        tracing::info!(
+            session,
+            source = plan::codecs(&probed.facts),
+            size = live.facts().size.map(|(w, h)| format!("{w}x{h}")),
+            passthrough,
+            rungs = rungs.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(","),
+            encoder = announced.or(source.arrival.encoder.as_deref()),
+            "live"
+        );
+        plan::warn_of_source(&probed);
+        let mut session = Self {
+            context: Arc::clone(context),
+            stream: stream_name.to_owned(),
+            key_id: source.arrival.key.as_ref().map(|k| k.key_id.clone()),
+            packager: Arc::new(Mutex::new(packager)),
+            transcoder: None,
+            outputs: mpsc::channel(1).1,
+            ladder,
+            shape,
+            facts: probed.facts.clone(),
+            rungs,
+            audio_encoded,
+            live: Arc::clone(&live),
+            target_s,
+            notes: Notes::new(context, note, is_restorable),
+            source: Some(source),
+            away_since: None,
+        };
+        session.employ(&probed.facts);
+        context.hub.show(stream_name, live);
+        Ok((session, probed.backlog))
+    }
+
+    /// Goes on with a session of a server that died. Time goes on in gaps until its publisher is back.
+    pub(super) fn restore(context: &Arc<Context>, open: OpenSession) -> anyhow::Result<Self> {
+        let OpenSession { stream, note } = open;
+        let stored = note.plan.as_deref().and_then(StoredPlan::parse);
+        let stored = stored.context("what was kept of the session is of another version")?;
+        let facts = stored.facts().context("what was kept of the session can't be read")?;
+        let rungs = stored.rungs();
+        let now = SystemTime::now();
+        let plan = SessionPlan {
+            stream: stream.name.clone(),
+            session: note.session.clone(),
+            run: Some(context.epoch),
+            first_msn: note.next_msn,
+            discontinuities: note.discontinuities,
+            target_s: stored.target_s,
+            facts: facts.clone(),
+            passthrough: stored.passthrough,
+            rungs: rungs.clone(),
+            audio_encoded: stored.audio_encoded,
+            wall_start: now,
+        };
+        let (packager, window) = Packager::new(plan);
+        let live = Arc::new(Live::new(window, stored.since(), Facts::of(&facts)));
+        metrics::counter!("weir_session_restored_total").increment(1);
+        tracing::info!(
+            session = note.session,
+            first_msn = note.next_msn,
+            "a session of the last start waits for its publisher"
+        );
+        let mut session = Self {
+            context: Arc::clone(context),
+            stream: stream.name.clone(),
+            key_id: None,
+            packager: Arc::new(Mutex::new(packager)),
+            transcoder: None,
+            outputs: mpsc::channel(1).1,
+            ladder: plan::ladder(context, &stream.settings)?,
+            shape: facts.video.as_ref().map(plan::shape),
+            facts,
+            rungs,
+            audio_encoded: stored.audio_encoded,
+            live: Arc::clone(&live),
+            target_s: stored.target_s,
+            notes: Notes::new(context, note, true),
+            source: None,
+            away_since: Some(Instant::now()),
+        };
+        // Media time has gone on with the wall clock; a clock that was set back must not take it back.
+        let since = now.duration_since(stored.since()).unwrap_or_default();
+        let at = TIMELINE_START + MediaTime::from(since);
+        let cues = lock(&session.packager).resume(at, Instant::now());
+        for cue in cues {
+            session.cue(cue);
+        }
+        context.hub.show(&stream.name, live);
+        Ok(session)
+    }
+
+    /// Starts the worker, if the session has work for one and none yet.
+    pub(super) fn employ(&mut self, source: &SourceFacts) {
+        let thumb_every = self.context.settings.thumb_every;
+        let is_needed =
+            !self.rungs.is_empty() || self.audio_encoded || (thumb_every.is_some() && source.video.is_some());
+        if self.transcoder.is_some() || !is_needed {
+            return;
+        }
+        let config = TranscoderConfig {
+            rungs: self.rungs.clone(),
+            video: source.video.as_ref().map(|v| Arc::clone(&v.config)),
+            audio: source.audio.as_ref().filter(|_| self.audio_encoded).map(|a| Arc::clone(&a.config)),
+            encoder: self.context.settings.encoder.clone(),
+            thumb_every,
+            ..TranscoderConfig::new(&self.stream)
+        };
+        let packager = Arc::clone(&self.packager);
+        let (transcoder, outputs): (_, mpsc::Receiver<Output>) =
+            Transcoder::spawn(config, move |rendition| lock(&packager).frontier(rendition));
+        (self.transcoder, self.outputs) = (Some(transcoder), outputs);
+    }
+
+    /// The plan to go on with after a restart.
+    pub(super) fn stored(&self, passthrough: bool) -> String {
+        let (since, facts) = (self.live.since, &self.facts);
+        StoredPlan::new(since, self.target_s, facts, passthrough, &self.rungs, self.audio_encoded).to_text()
+    }
+}

@@ -1,0 +1,187 @@
+//! What a session is made of: which renditions a source gets, and what its streamer should know.
+
+use super::super::Context;
+use super::source::Probed;
+use media::VideoCodec;
+use packager::{SourceFacts, VideoFacts};
+use std::time::Duration;
+use store::StreamSettings;
+use transcoder::{Ladder, SourceShape};
+
+/// A source whose keyframes are at most this far apart can be passed through (DESIGN decision 4).
+const PASSTHROUGH_KEYFRAME_MAX: Duration = Duration::from_secs(3);
+/// Frame rates that differ by less are the same.
+const SAME_RATE: f64 = 0.01;
+
+pub struct Choices {
+    pub passthrough: bool,
+    pub rungs: Vec<media::Rung>,
+    pub ladder: Ladder,
+    pub shape: Option<SourceShape>,
+}
+
+/// Which renditions this source gets.
+pub fn choose(
+    context: &Context,
+    settings: &StreamSettings,
+    keyframe_interval: Option<Duration>,
+    facts: &SourceFacts,
+) -> anyhow::Result<Choices> {
+    let ladder = ladder(context, settings)?;
+    let Some(video) = &facts.video else {
+        return Ok(Choices { passthrough: false, rungs: Vec::new(), ladder, shape: None });
+    };
+    let keyframes_fit = keyframe_interval.is_none_or(|i| i <= PASSTHROUGH_KEYFRAME_MAX);
+    let passthrough = settings.passthrough && video.passthrough.is_ok() && keyframes_fit;
+    let shape = shape(video);
+    let mut rungs = ladder.rungs(&shape, !passthrough || is_hevc(video));
+    if passthrough && let Some(top) = rungs.iter_mut().find(|r| r.name == "source") {
+        // The HEVC source is passed through under that name; players without HEVC get a picture of its size too.
+        top.name = format!("{}p", top.width.min(top.height));
+    }
+    Ok(Choices { passthrough, rungs, ladder, shape: Some(shape) })
+}
+
+pub fn is_hevc(video: &VideoFacts) -> bool {
+    video.config.codec == VideoCodec::Hevc
+}
+
+/// RFC 6381 names of the source's tracks.
+pub fn codecs(facts: &SourceFacts) -> String {
+    let video = facts.video.as_ref().map(|v| v.config.codecs.clone());
+    let audio = facts.audio.as_ref().map(|a| a.config.codecs());
+    [video, audio].into_iter().flatten().collect::<Vec<_>>().join(",")
+}
+
+/// One line per thing the streamer can mend, with the setting that mends it.
+pub fn warn_of_source(probed: &Probed) {
+    if let Some(Err(reason)) = probed.facts.video.as_ref().map(|v| &v.passthrough) {
+        tracing::warn!(reason, "the source can't be passed through and is re-encoded");
+    }
+    if probed.facts.audio.is_none() {
+        tracing::warn!("the stream has no audio; in OBS, add a sound source and unmute it in the Audio Mixer");
+    }
+}
+
+/// The stream's ladder, or the server's.
+pub fn ladder(context: &Context, settings: &StreamSettings) -> anyhow::Result<Ladder> {
+    Ok(match &settings.ladder {
+        Some(own) => own.parse()?,
+        None => context.settings.ladder.clone(),
+    })
+}
+
+/// What the ladder must know of a picture.
+pub fn shape(video: &VideoFacts) -> SourceShape {
+    SourceShape {
+        width: video.config.width,
+        height: video.config.height,
+        sample_aspect: video.config.sample_aspect,
+        frame_rate: video.frame_rate,
+    }
+}
+
+/// Whether the media of a publisher that comes back goes on in the session of the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fit {
+    /// It does.
+    Whole,
+    /// It does, but its pictures can be passed through no longer; the sentence says why.
+    Reencoded(String),
+    /// Another codec or another set of tracks: players can't go on in the same playlists (DESIGN 8.5).
+    Not(&'static str),
+}
+
+/// Compares what comes with what the session was made for. `passes` tells whether its pictures are passed through now.
+pub fn fit(was: &SourceFacts, is: &SourceFacts, passes: bool, audio_encoded: bool) -> Fit {
+    match (&was.audio, &is.audio) {
+        (None, None) => {}
+        (Some(a), Some(b)) if a.config.codec == b.config.codec && (audio_encoded || b.passthrough) => {}
+        (Some(_), Some(_)) => return Fit::Not("its sound is of another kind"),
+        _ => return Fit::Not("it has other tracks"),
+    }
+    let (a, b) = match (&was.video, &is.video) {
+        (None, None) => return Fit::Whole,
+        (Some(a), Some(b)) => (a, b),
+        _ => return Fit::Not("it has other tracks"),
+    };
+    if a.config.codec != b.config.codec {
+        return Fit::Not("its pictures are of another codec");
+    }
+    if !passes {
+        return Fit::Whole;
+    }
+    if let Err(reason) = &b.passthrough {
+        return Fit::Reencoded(reason.clone());
+    }
+    if (a.frame_rate.as_f64() / b.frame_rate.as_f64() - 1.0).abs() > SAME_RATE {
+        return Fit::Reencoded(format!(
+            "The publisher came back with {:.2} pictures a second instead of {:.2}, so the source is re-encoded until the stream ends; keep the frame rate.",
+            b.frame_rate.as_f64(),
+            a.frame_rate.as_f64()
+        ));
+    }
+    Fit::Whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use media::{AudioCodec, AudioConfig, ColorInfo, FrameRate, VideoConfig};
+    use packager::AudioFacts;
+    use std::sync::Arc;
+
+    fn facts(fps: u32, height: u32, sound: Option<AudioCodec>) -> SourceFacts {
+        let config = VideoConfig {
+            codec: VideoCodec::H264,
+            record: Bytes::new(),
+            nal_length_size: 4,
+            width: height * 16 / 9,
+            height,
+            sample_aspect: (1, 1),
+            codecs: String::new(),
+            bit_depth: 8,
+            is_420: true,
+            is_interlaced: false,
+            frame_rate: None,
+            color: ColorInfo::UNSPECIFIED,
+        };
+        let frame_rate = FrameRate { num: fps, den: 1 };
+        let video = VideoFacts { config: Arc::new(config), frame_rate, bitrate_bps: 1, passthrough: Ok(()) };
+        let audio = sound.map(|codec| {
+            let config = AudioConfig {
+                codec,
+                record: Bytes::new(),
+                sample_rate: 48_000,
+                channels: 2,
+                object_type: 2,
+                frame_samples: 1024,
+            };
+            AudioFacts { passthrough: config.is_passthrough(), config: Arc::new(config) }
+        });
+        SourceFacts { video: Some(video), audio }
+    }
+
+    #[test]
+    fn another_size_goes_on_and_another_codec_does_not() {
+        let was = facts(30, 720, Some(AudioCodec::Aac));
+        assert_eq!(fit(&was, &facts(30, 1080, Some(AudioCodec::Aac)), true, false), Fit::Whole);
+        assert!(matches!(fit(&was, &facts(30, 720, Some(AudioCodec::Opus)), true, true), Fit::Not(_)));
+        assert!(matches!(fit(&was, &facts(30, 720, None), true, false), Fit::Not(_)));
+        let silent = SourceFacts { video: None, ..was.clone() };
+        assert!(matches!(fit(&was, &silent, true, false), Fit::Not(_)));
+    }
+
+    #[test]
+    fn another_frame_rate_ends_passthrough_and_nothing_else() {
+        let was = facts(30, 720, None);
+        assert!(matches!(fit(&was, &facts(60, 720, None), true, false), Fit::Reencoded(_)));
+        assert_eq!(fit(&was, &facts(60, 720, None), false, false), Fit::Whole);
+        let mut interlaced = facts(30, 720, None);
+        if let Some(video) = &mut interlaced.video {
+            video.passthrough = Err("It is interlaced.".into());
+        }
+        assert_eq!(fit(&was, &interlaced, true, false), Fit::Reencoded("It is interlaced.".into()));
+    }
+}

@@ -183,7 +183,8 @@ fn a_stream_that_rejects_takeovers_keeps_a_healthy_encoder() {
     assert!(refused.to_string().contains("Another encoder is live"), "{refused}");
     first.kill();
     let _back = push(&server, &stream, &Clip::default().tags());
-    eventually("the same session goes on", || server.media(&source).complete().any(|s| s.discontinuity).then_some(()));
+    eventually("the same session goes on", || (server.metric("weir_session_returns_total") >= 1.0).then_some(()));
+    assert_eq!(server.variants("show").remove(0), source);
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub(crate) struct Cutter {
     passthrough: bool,
     /// The next video IDR must begin a segment with a discontinuity.
     broken: bool,
+    /// What follows the break is on the same timeline and, unless its configuration says otherwise, the same encoding.
+    rejoins: bool,
     /// The next boundary, whatever makes it, gets a discontinuity.
     mark_next: bool,
     awaiting_sync: bool,
@@ -115,6 +117,7 @@ impl Cutter {
             has_video,
             passthrough,
             broken: false,
+            rejoins: false,
             mark_next: false,
             awaiting_sync: false,
             withdrawing: None,
@@ -139,7 +142,7 @@ impl Cutter {
         let Some(config) = unit.video() else { return Decision::default() };
         let pts = unit.pts;
         if self.video.as_ref().is_some_and(|old| !same_video(old, config)) {
-            self.broken = true;
+            (self.broken, self.rejoins) = (true, false);
             self.awaiting_sync = true;
         }
         if unit.sync {
@@ -181,8 +184,8 @@ impl Cutter {
                 } else {
                     pts
                 };
-                self.cut(end, pts, must || end < pts, cues);
-                (self.broken, self.stalled) = (false, false);
+                self.cut(end, pts, (must && !self.rejoins) || end < pts, cues);
+                (self.broken, self.stalled, self.rejoins) = (false, false, false);
                 return true;
             }
         }
@@ -239,8 +242,8 @@ impl Cutter {
                 } else {
                     pts
                 };
-                self.cut(end, pts, true, &mut cues);
-                (self.broken, self.stalled) = (false, false);
+                self.cut(end, pts, !self.rejoins || changed || end < pts, &mut cues);
+                (self.broken, self.stalled, self.rejoins) = (false, false, false);
             }
             self.grid_cuts(pts, &mut cues);
         }
@@ -256,15 +259,25 @@ impl Cutter {
             self.broken = true;
             self.awaiting_sync = self.has_video;
         }
+        self.rejoins = false;
         self.last_dts = None;
         // The time between two publishers is nobody's keyframe interval.
         self.last_idr = None;
     }
 
-    /// Begins with time that goes on in gaps from `at`.
+    /// What follows goes on with the timeline after [`Cutter::resume_at`]. It needs a discontinuity only if it is encoded
+    /// otherwise than what was before.
+    pub fn rejoin(&mut self) {
+        self.break_();
+        self.rejoins = self.broken;
+    }
+
+    /// Begins with time that goes on in gaps from `at`, and with a discontinuity: nobody knows how well this clock goes on
+    /// with the one before.
     pub fn resume(&mut self, at: MediaTime, now: Instant) -> Vec<Cue> {
-        let mut cues = Vec::new();
-        self.cut(at, at, false, &mut cues);
+        self.plan.cut(self.next_msn, at, at, true);
+        let cues = vec![Cue::Boundary { msn: self.next_msn, at, discontinuity: true }];
+        self.next_msn += 1;
         self.plan.settled = at;
         self.clock = Some((now, at));
         self.stalled = true;

@@ -148,6 +148,12 @@ impl Packager {
         self.cutter.break_();
     }
 
+    /// What follows from the source is a publisher's that came back or took over, placed at [`Packager::resume_at`]. A
+    /// discontinuity stands there only if it is encoded otherwise than what was before.
+    pub fn rejoin(&mut self) {
+        self.cutter.rejoin();
+    }
+
     /// Goes on with a session of a server that died: time goes on in gaps from `at`, the media time that belongs to
     /// [`SessionPlan::wall_start`] and lies after everything published before. Call it once, before anything else, and
     /// [`Packager::tick`] after it.

@@ -4,8 +4,8 @@
 mod kit;
 
 use kit::rung;
-use kit::stage::{RATE, START, Stage, picture};
-use media::MediaTime;
+use kit::stage::{RATE, START, Stage, picture, video_config};
+use media::{MediaTime, VideoCodec};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ fn time_between_two_publishers_is_no_keyframe_interval() {
         stage.packager.tick(gone + Duration::from_millis(step * 100));
     }
     let at = stage.packager.resume_at(gone + Duration::from_secs(20));
-    stage.packager.break_();
+    stage.packager.rejoin();
     let config = Arc::clone(&stage.config);
     for n in 0..61 {
         let now = gone + Duration::from_secs(20) + Duration::from_millis(n as u64 * 33);
@@ -73,25 +73,59 @@ fn a_session_goes_on_after_a_restart_of_the_server() {
     }
     for id in ["source", "180p", "audio"] {
         let listed = stage.listed(id);
-        assert!(listed.segments.len() >= 2 && listed.segments.iter().all(|s| s.gap && !s.discontinuity), "{listed:?}");
+        assert!(listed.segments.len() >= 2 && listed.segments.iter().all(|s| s.gap), "{listed:?}");
         assert_eq!(listed.first_msn, 41);
     }
     let back = begun + Duration::from_secs(7);
     let from = stage.packager.resume_at(back);
     assert!((from - at - MediaTime::from_millis(7_000)).abs() < MediaTime::from_millis(50), "{from:?}");
-    stage.packager.break_();
+    stage.packager.rejoin();
     let config = Arc::clone(&stage.config);
     for n in 0..91 {
         let now = back + Duration::from_millis(n as u64 * 33);
         stage.cues.extend(stage.packager.source(&picture(&config, from + RATE.time_of(n), n % 60 == 0), now));
     }
     let listed = stage.listed("source");
-    assert_eq!(listed.segments.iter().filter(|s| s.discontinuity).count(), 1, "{listed:?}");
+    let breaks: Vec<_> = listed.segments.iter().map(|s| s.discontinuity).collect();
+    assert!(breaks[0] && breaks[1..].iter().all(|b| !b), "the new run begins with the only one: {listed:?}");
     let shown = stage.rendition("source").playlist().borrow().clone();
     let text = String::from_utf8_lossy(shown.full.text()).into_owned();
     assert!(text.contains("URI=\"source/9-init-0.mp4\""), "{text}");
     assert!(text.lines().filter(|l| l.contains(".m4s")).all(|l| l.contains("source/9-4")), "{text}");
     assert!(text.contains("DISCONTINUITY-SEQUENCE:3"), "{text}");
+}
+
+/// The discontinuities of a session whose publisher was away for ten seconds and came back with `profile`.
+fn breaks_after_return(profile: u8) -> (usize, usize) {
+    let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
+    stage.send(90, 60, true);
+    stage.packager.away();
+    let gone = stage.now();
+    for step in 1..=100 {
+        stage.packager.tick(gone + Duration::from_millis(step * 100));
+    }
+    let back = gone + Duration::from_secs(10);
+    let at = stage.packager.resume_at(back);
+    stage.packager.rejoin();
+    let config = video_config(profile, VideoCodec::H264);
+    for n in 0..121 {
+        let now = back + Duration::from_millis(n as u64 * 33);
+        stage.packager.source(&picture(&config, at + RATE.time_of(n), n % 60 == 0), now);
+    }
+    let listed = stage.listed("source");
+    assert!(!listed.segments.last().unwrap().gap, "{listed:?}");
+    let inits: std::collections::BTreeSet<_> = listed.segments.iter().filter_map(|s| s.init.clone()).collect();
+    (listed.segments.iter().filter(|s| s.discontinuity).count(), inits.len())
+}
+
+#[test]
+fn a_publisher_that_comes_back_as_it_was_needs_no_discontinuity() {
+    assert_eq!(breaks_after_return(0), (0, 1));
+}
+
+#[test]
+fn a_publisher_that_comes_back_otherwise_is_one_discontinuity_and_a_new_init_section() {
+    assert_eq!(breaks_after_return(9), (1, 2));
 }
 
 #[test]

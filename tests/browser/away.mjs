@@ -4,7 +4,7 @@
 //   words: what the page said while it did not
 import { open, options } from './chromium.mjs';
 
-const given = options({ seconds: '20' });
+const given = options({ seconds: '20', width: '1280', height: '720' });
 const { browser, page, errors } = await open(given);
 const seen = { errors };
 try {

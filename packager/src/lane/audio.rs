@@ -198,7 +198,8 @@ impl AudioLane {
         if missing {
             self.writer.gap_until(end, frame);
         }
-        self.writer.close(lost && missing);
+        // A tail shorter than a part is a gap in the part alone: no reason to lose the segment.
+        self.writer.close(lost && next + self.writer.grid.part < end);
         self.last_length = Some(end - open.base);
     }
 

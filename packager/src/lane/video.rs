@@ -227,7 +227,8 @@ impl VideoLane {
     /// filled by the picture before it.
     fn finish_segment(&mut self, end: MediaTime, lost: bool) {
         let Some(open) = self.open.take() else { return };
-        let lost = lost && open.base + self.rate.time_of(open.slot + 2) < end;
+        // A tail shorter than a part is shown by the picture before it: no reason to lose the segment.
+        let lost = lost && open.base + self.rate.time_of(open.slot + 1) + self.grid().part < end;
         if let Some(last) = self.pending.last().map(|p| p.at) {
             let part_end = self.part_start(&open, self.part + 1);
             let next = self.decode_time(&open, open.slot + 1).max(last + MediaTime::from_ticks(1));

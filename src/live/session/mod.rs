@@ -274,7 +274,7 @@ impl Session {
         {
             let mut packager = lock(&self.packager);
             source.place(&probed.backlog, packager.resume_at(probed.since));
-            packager.break_();
+            packager.rejoin();
         }
         let away = self.away_since.take().map_or(Duration::ZERO, |since| since.elapsed());
         metrics::counter!("weir_session_returns_total").increment(1);

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::path::PathBuf;
+use std::time::Duration;
 use tests::{Clip, Publisher, Server, Stream, eventually, run, tool, workspace_dir};
 
 /// Runs a script with its arguments and gives the JSON object on its last line.
@@ -39,23 +40,54 @@ fn the_watch_page_shows_a_moving_picture_with_sound_within_five_seconds() {
     assert_eq!(seen["errors"].as_array().map(Vec::len), Some(0), "{seen}");
 }
 
+/// Whether the picture stood for a while and moves again at the end.
+#[track_caller]
+fn stood_and_went_on(seen: &Value) {
+    let moved: Vec<bool> = seen["moved"].as_array().expect("seconds").iter().map(|moved| moved == true).collect();
+    assert!(moved.iter().any(|moved| !moved), "the picture stood meanwhile: {seen}");
+    assert!(moved.ends_with(&[true; 3]), "it moves again: {seen}");
+    println!("{moved:?}");
+}
+
 #[test]
 fn the_watch_page_goes_on_by_itself_when_the_publisher_comes_back() {
     let clip = Clip { seconds: 60, ..Clip::default() };
     let (server, stream, publisher) = live("show", &clip);
     let url = server.publish_url(&stream);
-    let away = std::thread::spawn(move || {
+    let uplink = std::thread::spawn(move || {
         // The browser needs a moment to start; then the uplink is lost for some seconds.
-        std::thread::sleep(std::time::Duration::from_secs(6));
+        std::thread::sleep(Duration::from_secs(6));
         publisher.kill();
-        std::thread::sleep(std::time::Duration::from_secs(6));
+        std::thread::sleep(Duration::from_secs(6));
         Publisher::push(&clip, &url)
     });
     let seen = browse("away.mjs", &[&server.url("/watch/show"), "--seconds", "20"]);
-    drop(away.join().expect("the publisher starts"));
-    let moved: Vec<bool> = seen["moved"].as_array().expect("seconds").iter().map(|m| m == true).collect();
-    assert!(moved.iter().any(|moved| !moved), "the picture stood while the publisher was away: {seen}");
-    assert!(moved.ends_with(&[true; 3]), "it moves again: {seen}");
+    drop(uplink.join().expect("the publisher starts"));
+    stood_and_went_on(&seen);
+}
+
+#[test]
+fn the_watch_page_goes_on_by_itself_when_the_server_was_killed() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+    let clip = Clip { seconds: 60, ..Clip::default() };
+    clip.file();
+    let server = Server::start_with(&["--no-demo", "--http", &free.to_string()]);
+    let stream = server.add_stream("show");
+    let publisher = Publisher::push(&clip, &server.publish_url(&stream));
+    server.play("show");
+    let page = server.url("/watch/show");
+    let crash = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(7));
+        let server = server.start_again();
+        drop(publisher);
+        // As long as OBS waits before it connects again.
+        std::thread::sleep(Duration::from_secs(2));
+        let publisher = Publisher::push(&clip, &server.publish_url(&stream));
+        (server, publisher)
+    });
+    let seen = browse("away.mjs", &[&page, "--seconds", "22"]);
+    drop(crash.join().expect("the server starts"));
+    stood_and_went_on(&seen);
 }
 
 #[test]
@@ -84,7 +116,7 @@ fn the_watch_page_waits_in_words_and_starts_by_itself() {
     let url = server.publish_url(&stream);
     let late = std::thread::spawn(move || {
         // The viewer is there first; the show begins a moment later.
-        std::thread::sleep(std::time::Duration::from_secs(4));
+        std::thread::sleep(Duration::from_secs(4));
         Publisher::push(&clip, &url)
     });
     let seen = browse("watch.mjs", &[&server.url("/watch/show"), "--seconds", "4", "--patience", "25"]);

@@ -275,7 +275,8 @@ impl Cutter {
     /// Begins with time that goes on in gaps from `at`, and with a discontinuity: nobody knows how well this clock goes on
     /// with the one before.
     pub fn resume(&mut self, at: MediaTime, now: Instant) -> Vec<Cue> {
-        self.plan.cut(self.next_msn, at, at, true);
+        let late = self.wall.cut();
+        self.plan.cut(self.next_msn, at, at, true, late);
         let cues = vec![Cue::Boundary { msn: self.next_msn, at, discontinuity: true }];
         self.next_msn += 1;
         self.plan.settled = at;

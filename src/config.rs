@@ -127,6 +127,8 @@ pub struct TranscodeConfig {
     pub encoder: String,
     /// Seconds between thumbnails, 1 to 60; 0: none.
     pub thumbnail_s: u32,
+    /// Streams live at once, 1 to 10,000.
+    pub streams_max: u32,
 }
 
 /// `[log]`
@@ -204,7 +206,7 @@ impl Default for WebConfig {
 
 impl Default for TranscodeConfig {
     fn default() -> Self {
-        Self { ladder: "720p:2800k,480p:1200k,360p:600k".into(), encoder: "x264".into(), thumbnail_s: 5 }
+        Self { ladder: "720p:2800k,480p:1200k,360p:600k".into(), encoder: "x264".into(), thumbnail_s: 5, streams_max: 200 }
     }
 }
 
@@ -343,6 +345,7 @@ impl Config {
         in_range("web.write_timeout_s", self.web.write_timeout_s, 5, 300)?;
         in_range("web.idle_timeout_s", self.web.idle_timeout_s, 1, 600)?;
         in_range("transcode.thumbnail_s", self.transcode.thumbnail_s, 0, 60)?;
+        in_range("transcode.streams_max", self.transcode.streams_max, 1, 10_000)?;
         ladder_text(&self.transcode.ladder).context("transcode.ladder")?;
         if self.transcode.encoder.parse::<EncoderChoice>().is_err() {
             bail!(

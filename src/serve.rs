@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use transcoder::Budget;
 
 /// Sessions have this long to close their playlists after a signal; the whole shutdown stays under 10 s.
 const DRAIN: Duration = Duration::from_secs(6);
@@ -40,7 +41,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let claim = data_dir::claim(&config.data_dir)?;
     let doors = Doors::bind(&config).await?;
     // A missing decoder or encoder is found now, not when the first streamer comes.
-    machine::require_media(config.encoder()).await?;
+    let machine = machine::require_media(config.encoder()).await?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let budget = Budget::new(cores, machine.speed);
+    tracing::info!(cores, speed = machine.speed as u64, "samples a core encodes in a second, measured");
     let metrics = install_metrics()?;
     let store = Store::open(&config.location()?).await.context("the database can't be opened")?;
     let start = first_start::bootstrap(&config, &store).await?;
@@ -53,6 +57,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             ladder: config.ladder(),
             encoder: config.encoder(),
             thumb_every: config.thumb_every(),
+            budget,
+            streams_max: config.transcode.streams_max as usize,
             rules: config.session_rules(),
         },
         test_card: config.demo.then(|| TestCardPass::new(demo::STREAM)).transpose()?,

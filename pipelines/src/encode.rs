@@ -1,7 +1,7 @@
 //! One rung's encoder: I420 pictures on slots in, H.264 access units out, an IDR exactly where asked.
 
 use crate::launch::{Graph, clock_time, duration, running_time};
-use crate::{Error, plugins};
+use crate::{Error, cost, plugins};
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -24,13 +24,6 @@ const DRAIN_WAIT: Duration = Duration::from_secs(5);
 /// x264's own choice goes by the cores, which is 48 threads on a large machine.
 const THREAD_SAMPLES: f64 = 25e6;
 const THREADS_MAX: f64 = 6.0;
-/// Luma samples a second that x264 veryfast encodes on one core: 1280x720 at 30 fps takes half of one (10.4 CPU-s per 20 s
-/// of film).
-const CORE_SAMPLES: f64 = 53e6;
-/// A rung that would take more than this share of the machine is encoded superfast, at about 60 % of the cost: a full HD
-/// source that can't be passed through must not bring down the ladder of a small machine.
-const SHARE_MAX: f64 = 1.0 / 3.0;
-
 /// How to encode, apart from the rung.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recipe {
@@ -234,8 +227,8 @@ fn tune(graph: &Graph, element: &str, rung: &Rung, info: &VideoInfo) {
             let samples = f64::from(rung.width) * f64::from(rung.height) * rate;
             graph.set("encoder", "threads", &(samples / THREAD_SAMPLES).ceil().clamp(1.0, THREADS_MAX).to_string());
             graph.set("encoder", "bitrate", &kilobits);
-            let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-            if samples > CORE_SAMPLES * cores * SHARE_MAX {
+            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            if cost::is_large(samples, cores) {
                 graph.set("encoder", "speed-preset", "superfast");
             }
         }

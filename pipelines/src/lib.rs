@@ -10,6 +10,7 @@
 //! ```
 
 mod audio;
+pub mod cost;
 mod counters;
 mod decode;
 mod encode;

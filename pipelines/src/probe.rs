@@ -1,7 +1,7 @@
 //! What this machine has for media work, for `weir check`.
 
 use crate::plugins::{self, HARDWARE, PLUGINS, Plugin};
-use crate::{Error, sandbox};
+use crate::{Error, cost, sandbox};
 use gstreamer as gst;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -33,6 +33,8 @@ pub struct Report {
     pub elements: Vec<Element>,
     /// What holds workers in, in one line.
     pub sandbox: String,
+    /// Luma samples x264 veryfast encodes per second of processor time, measured; [`cost::USUAL_SPEED`] without x264.
+    pub speed: f64,
 }
 
 impl Report {
@@ -62,10 +64,11 @@ pub fn check(exe: &Path) -> Result<Report, Error> {
         .map_err(|source| Error::Link { source })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut report =
-        Report { gstreamer: String::new(), packages: packages(), elements: Vec::new(), sandbox: String::new() };
+        Report { gstreamer: String::new(), packages: packages(), elements: Vec::new(), sandbox: String::new(), speed: cost::USUAL_SPEED };
     for line in text.lines() {
         match line.split_once(' ') {
             Some(("gstreamer", version)) => report.gstreamer = version.to_owned(),
+            Some(("speed", samples)) => report.speed = samples.parse().unwrap_or(cost::USUAL_SPEED),
             Some(("sandbox", status)) => report.sandbox = status.to_owned(),
             Some((word @ ("present" | "missing"), name)) => report.elements.extend(known(name, word == "present")),
             _ => {}
@@ -83,6 +86,9 @@ pub(crate) fn run(sandbox: &sandbox::Status, folder: &Path) -> Result<(), Error>
     plugins::load(folder, true)?;
     println!("gstreamer {}", gst::version_string());
     println!("sandbox {sandbox}");
+    if let Some(speed) = cost::measure() {
+        println!("speed {speed:.0}");
+    }
     for name in PLUGINS.iter().chain(HARDWARE).flat_map(|plugin| plugin.elements) {
         println!("{} {name}", if plugins::has(name) { "present" } else { "missing" });
     }

@@ -87,6 +87,7 @@ impl Doors for Doorman {
             encoder: request.encoder.clone(),
             key_id: key.as_ref().map(|k| k.key_id.clone()),
             rules,
+            streams_max: self.context.settings.streams_max,
         };
         let (id, dismissal) = self.context.hub.admit(&stream, candidate).map_err(Reason::refusal)?;
         let (context, name, encoder) = (Arc::clone(&self.context), stream.clone(), request.encoder);

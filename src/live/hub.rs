@@ -33,6 +33,8 @@ pub struct Candidate {
     pub key_id: Option<String>,
     /// The stream's rules.
     pub rules: Rules,
+    /// Streams that may be live at once.
+    pub streams_max: usize,
 }
 
 /// One live run of a stream, as the readers of the hub see it.
@@ -165,6 +167,12 @@ impl Table {
     fn stream(&mut self, name: &str) -> &mut Stream {
         self.streams.entry(name.to_owned()).or_default()
     }
+
+    /// Streams but this one that have a publisher or a session that waits for one.
+    fn others(&self, name: &str) -> usize {
+        let is_live = |stream: &Stream| stream.publisher.is_some() || stream.running.is_some();
+        self.streams.iter().filter(|(other, stream)| *other != name && is_live(stream)).count()
+    }
 }
 
 /// A panic can't leave these short sections half done, so poison is ignored.
@@ -183,8 +191,14 @@ impl Hub {
         stream: &str,
         candidate: Candidate,
     ) -> Result<(PublisherId, oneshot::Receiver<Refusal>), Reason> {
-        let Candidate { peer, encoder, key_id, rules } = candidate;
+        let Candidate { peer, encoder, key_id, rules, streams_max } = candidate;
         let mut table = lock(&self.streams);
+        let live = table.others(stream);
+        if live >= streams_max {
+            let reason = Reason::Full { live, most: streams_max };
+            metrics::counter!("weir_session_refused_total", "reason" => reason.label()).increment(1);
+            return Err(reason);
+        }
         table.admissions += 1;
         let id = PublisherId(table.admissions);
         let entry = table.stream(stream);

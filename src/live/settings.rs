@@ -2,7 +2,7 @@ use ingest::session::{Rules, Takeover};
 use media::wire::EncoderChoice;
 use std::time::Duration;
 use store::StreamSettings;
-use transcoder::Ladder;
+use transcoder::{Budget, Ladder};
 
 /// The operator's choices for every session.
 #[derive(Debug, Clone)]
@@ -13,6 +13,10 @@ pub struct Settings {
     pub encoder: EncoderChoice,
     /// Time between thumbnails; `None` for none.
     pub thumb_every: Option<Duration>,
+    /// What this machine can encode.
+    pub budget: Budget,
+    /// Streams that may be live at once, the test card's too.
+    pub streams_max: usize,
     /// What becomes of a session when its publisher vanishes or another one comes.
     pub rules: Rules,
 }

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod budget;
 mod gate;
 mod intake;
 mod ladder;
@@ -26,6 +27,7 @@ mod run;
 mod testcard;
 mod transcoder;
 
+pub use budget::{Budget, Share};
 pub use ladder::{Ladder, SourceShape, Step};
 pub use testcard::{TestCard, TestCardConfig};
 pub use transcoder::{Output, Transcoder, TranscoderConfig};

@@ -21,6 +21,15 @@ pub enum Reason {
     KeyEnded,
     /// The test card met a publisher.
     CardStandsBack,
+    /// As many streams are live as the server takes.
+    Full {
+        /// Streams that are live.
+        live: usize,
+        /// The most there may be.
+        most: usize,
+    },
+    /// The stream must be re-encoded, and the processors are planned on by others.
+    Crowded,
     /// The session could not be opened; the server's log says why.
     Failed,
 }
@@ -54,6 +63,14 @@ impl Reason {
                 Refusal::new(bad_name, "This stream key is no longer valid; ask the operator for the key in use now.")
             }
             Self::CardStandsBack => Refusal::new(bad_name, "The stream has a publisher; the test card stands back."),
+            Self::Full { live, most } => Refusal::new(
+                "NetStream.Publish.Failed",
+                format!("The server is at capacity ({live} of {most} streams are live); start again when one has ended."),
+            ),
+            Self::Crowded => Refusal::new(
+                "NetStream.Publish.Failed",
+                "The server is at capacity: this stream must be re-encoded and other streams take the processors; send H.264 with a keyframe interval of 2 s, or start again when one has ended.",
+            ),
             Self::Failed => Refusal::new(
                 "NetStream.Publish.Failed",
                 "The server could not start this stream; try again in a moment, and tell the operator if it stays so.",
@@ -70,6 +87,8 @@ impl Reason {
             Self::Stopped { .. } => "stopped",
             Self::KeyEnded => "key_ended",
             Self::CardStandsBack => "card",
+            Self::Full { .. } => "full",
+            Self::Crowded => "crowded",
             Self::Failed => "failed",
         }
     }

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
-use transcoder::{Ladder, Output, SourceShape, Transcoder};
+use transcoder::{Ladder, Output, Share, SourceShape, Transcoder};
 
 /// What is still inside the worker when the source ends may take this long to come out.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -124,8 +124,9 @@ async fn run(context: Arc<Context>, stream: String, mut post: Post, beginning: B
             tracing::debug!(error = format!("{error:#}"), "the session was over before it began");
         }
         Err(error) => {
+            let is_crowded = error.is::<plan::Crowded>();
             tracing::error!(error = format!("{error:#}"), "the session can't start; its publisher is closed");
-            context.hub.close(&stream, Reason::Failed);
+            context.hub.close(&stream, if is_crowded { Reason::Crowded } else { Reason::Failed });
         }
     }
 }
@@ -171,6 +172,8 @@ struct Session {
     /// What the session was made for; a publisher that comes back is held against it.
     facts: SourceFacts,
     rungs: Vec<media::Rung>,
+    /// What its encoding takes of the machine's budget; given back with the session.
+    share: Option<Share>,
     audio_encoded: bool,
     target_s: u8,
     live: Arc<Live>,
@@ -223,6 +226,7 @@ impl Session {
             }
         };
         if let Over::Renewed(found, post) = over {
+            self.share = None;
             // What is in use must be known before the next session asks for numbers.
             self.notes.settle().await;
             spawn(&self.context, self.stream.clone(), post, Beginning::Probed(found));
@@ -349,6 +353,9 @@ impl Session {
                 if let (Some(transcoder), Some(shape), false) = (&self.transcoder, &self.shape, is_hevc) {
                     let rung = self.ladder.source_rung(shape);
                     transcoder.withdraw(at, rung.clone());
+                    if let Some(share) = &mut self.share {
+                        share.add(&rung);
+                    }
                     self.rungs.insert(0, rung);
                 }
                 self.notes.set_plan(self.stored(false));

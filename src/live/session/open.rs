@@ -54,7 +54,7 @@ impl Session {
             Some(key) => key.keyframe_interval,
             None => Some(Duration::from_secs(2)),
         };
-        let Choices { passthrough, rungs, ladder, shape } =
+        let Choices { passthrough, rungs, share, ladder, shape } =
             plan::choose(context, &stream.settings, keyframe_interval, &probed.facts)?;
         let audio_encoded = probed.facts.audio.as_ref().is_some_and(|a| !a.passthrough);
         let plan = SessionPlan {
@@ -106,6 +106,7 @@ impl Session {
             shape,
             facts: probed.facts.clone(),
             rungs,
+            share,
             audio_encoded,
             live: Arc::clone(&live),
             target_s,
@@ -147,6 +148,7 @@ impl Session {
             first_msn = note.next_msn,
             "a session of the last start waits for its publisher"
         );
+        let shape = facts.video.as_ref().map(plan::shape);
         let mut session = Self {
             context: Arc::clone(context),
             stream: stream.name.clone(),
@@ -155,7 +157,8 @@ impl Session {
             transcoder: None,
             outputs: mpsc::channel(1).1,
             ladder: plan::ladder(context, &stream.settings)?,
-            shape: facts.video.as_ref().map(plan::shape),
+            share: shape.as_ref().map(|shape| context.settings.budget.claim(&rungs, shape)),
+            shape,
             facts,
             rungs,
             audio_encoded: stored.audio_encoded,

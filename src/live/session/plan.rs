@@ -6,7 +6,7 @@ use media::VideoCodec;
 use packager::{SourceFacts, VideoFacts};
 use std::time::Duration;
 use store::StreamSettings;
-use transcoder::{Ladder, SourceShape};
+use transcoder::{Ladder, Share, SourceShape};
 
 /// A source whose keyframes are at most this far apart can be passed through (DESIGN decision 4).
 const PASSTHROUGH_KEYFRAME_MAX: Duration = Duration::from_secs(3);
@@ -16,11 +16,24 @@ const SAME_RATE: f64 = 0.01;
 pub struct Choices {
     pub passthrough: bool,
     pub rungs: Vec<media::Rung>,
+    /// What is planned on for them.
+    pub share: Option<Share>,
     pub ladder: Ladder,
     pub shape: Option<SourceShape>,
 }
 
-/// Which renditions this source gets.
+/// Not even the smallest rendition fits what other sessions leave of the machine.
+#[derive(Debug, thiserror::Error)]
+#[error("it would take {needed:.2} cores and {free:.2} are free")]
+pub struct Crowded {
+    needed: f64,
+    free: f64,
+}
+
+/// Which renditions this source gets: the largest ladder that fits the machine beside the sessions there are.
+///
+/// # Errors
+/// [`Crowded`], or when the stream's own ladder can't be read.
 pub fn choose(
     context: &Context,
     settings: &StreamSettings,
@@ -29,7 +42,7 @@ pub fn choose(
 ) -> anyhow::Result<Choices> {
     let ladder = ladder(context, settings)?;
     let Some(video) = &facts.video else {
-        return Ok(Choices { passthrough: false, rungs: Vec::new(), ladder, shape: None });
+        return Ok(Choices { passthrough: false, rungs: Vec::new(), share: None, ladder, shape: None });
     };
     let keyframes_fit = keyframe_interval.is_none_or(|i| i <= PASSTHROUGH_KEYFRAME_MAX);
     let passthrough = settings.passthrough && video.passthrough.is_ok() && keyframes_fit;
@@ -39,7 +52,21 @@ pub fn choose(
         // The HEVC source is passed through under that name; players without HEVC get a picture of its size too.
         top.name = format!("{}p", top.width.min(top.height));
     }
-    Ok(Choices { passthrough, rungs, ladder, shape: Some(shape) })
+    let budget = &context.settings.budget;
+    let wanted = rungs.len();
+    let share = budget
+        .take(&mut rungs, &shape, !passthrough)
+        .map_err(|needed| Crowded { needed, free: budget.free() })?;
+    if rungs.len() < wanted {
+        metrics::counter!("weir_session_rungs_withheld_total").increment((wanted - rungs.len()) as u64);
+        tracing::warn!(
+            wanted,
+            given = rungs.len(),
+            free_cores = budget.free(),
+            "this machine can't encode the whole ladder beside the streams that are live; its largest renditions are left out"
+        );
+    }
+    Ok(Choices { passthrough, rungs, share: Some(share), ladder, shape: Some(shape) })
 }
 
 pub fn is_hevc(video: &VideoFacts) -> bool {

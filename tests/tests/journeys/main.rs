@@ -4,6 +4,7 @@
 //! `cargo build --bin weir && cargo test -p tests --test journeys NAME`.
 
 mod browser;
+mod capacity;
 mod clocks;
 mod faults;
 mod keys;

@@ -206,7 +206,12 @@ impl Default for WebConfig {
 
 impl Default for TranscodeConfig {
     fn default() -> Self {
-        Self { ladder: "720p:2800k,480p:1200k,360p:600k".into(), encoder: "x264".into(), thumbnail_s: 5, streams_max: 200 }
+        Self {
+            ladder: "720p:2800k,480p:1200k,360p:600k".into(),
+            encoder: "x264".into(),
+            thumbnail_s: 5,
+            streams_max: 200,
+        }
     }
 }
 

@@ -51,8 +51,13 @@ mod tests {
             package: "gstreamer1.0-plugins-bad".into(),
             purpose: "encoding".into(),
         };
-        let report =
-            Report { gstreamer: "1.22".into(), packages: vec![], elements: vec![element], sandbox: String::new(), speed: 53e6 };
+        let report = Report {
+            gstreamer: "1.22".into(),
+            packages: vec![],
+            elements: vec![element],
+            sandbox: String::new(),
+            speed: 53e6,
+        };
         let said = missing_encoder(&report, &EncoderChoice::OpenH264).unwrap();
         assert!(said.contains("openh264enc") && said.contains("gstreamer1.0-plugins-bad"), "{said}");
         assert_eq!(missing_encoder(&report, &EncoderChoice::X264), None);

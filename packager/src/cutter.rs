@@ -366,6 +366,11 @@ impl Cutter {
 
     /// Boundaries while the video, or everything, is away: first where the media ended, then every two seconds.
     fn away_cuts(&mut self, until: MediaTime, cues: &mut Vec<Cue>) {
+        let at = until - self.segment();
+        if at - self.open_start() > HOLE_MAX {
+            // This process itself was stopped: the time is left out, as more segments than the plan holds would be lost.
+            self.cut(self.open_start() + self.segment(), at, true, cues);
+        }
         loop {
             let start = self.open_start();
             let natural = start + self.segment();

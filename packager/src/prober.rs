@@ -10,6 +10,9 @@ const STEPS_AGREED: usize = 6;
 const STEPS_ALONE: usize = 15;
 /// The probe ends so long after the first media, with what is known.
 const PROBE_MAX: Duration = Duration::from_secs(2);
+/// Pictures that were announced are waited for so long: encoders that connect in the middle of a group send none until their
+/// next keyframe, and ingest closes one without a keyframe after 15 s.
+const PICTURES_WITHIN: Duration = Duration::from_secs(16);
 /// Items kept for the packager; a source that sends more within the probe is taken as it is by then.
 const ITEMS_MAX: usize = 4096;
 /// An announced mean rate below this share of the measured one means a variable frame rate.
@@ -28,7 +31,10 @@ pub struct Prober {
     announced: Announced,
     video: Option<Arc<VideoConfig>>,
     audio: Option<Arc<AudioConfig>>,
+    is_patient: bool,
     first: Option<Instant>,
+    /// When the first picture came, if none was there after [`PROBE_MAX`].
+    first_picture: Option<Instant>,
     key_seen: bool,
     /// Decode times and sizes of the pictures since the first key frame.
     pictures: Vec<(MediaTime, usize)>,
@@ -40,12 +46,20 @@ impl Prober {
         Self::default()
     }
 
+    /// One for the beginning of a session: announced pictures are waited for until their first keyframe.
+    pub fn patient() -> Self {
+        Self { is_patient: true, ..Self::default() }
+    }
+
     /// Takes the next item of the feed; the facts once they are known. Don't push after that.
     pub fn push(&mut self, item: FeedItem, now: Instant) -> Option<SourceFacts> {
         match &item {
             FeedItem::Announced(announced) => self.announced = announced.clone(),
             FeedItem::Unit(unit) => {
-                self.first.get_or_insert(now);
+                let first = *self.first.get_or_insert(now);
+                if self.video.is_none() && unit.video().is_some() && now.saturating_duration_since(first) > PROBE_MAX {
+                    self.first_picture = Some(now);
+                }
                 self.look(unit);
             }
             FeedItem::Break | FeedItem::Lost { .. } => {
@@ -85,8 +99,12 @@ impl Prober {
     }
 
     fn facts(&self, now: Instant) -> Option<SourceFacts> {
-        let since = now.saturating_duration_since(self.first?);
-        let is_late = since >= PROBE_MAX || self.items.len() >= ITEMS_MAX;
+        let since = now.saturating_duration_since(self.first_picture.or(self.first)?);
+        let patience = match (&self.video, self.announced.video) {
+            (None, Some(true)) if self.is_patient => PICTURES_WITHIN,
+            _ => PROBE_MAX,
+        };
+        let is_late = since >= patience || self.items.len() >= ITEMS_MAX;
         let steps = self.pictures.len().saturating_sub(1);
         let has_rate = steps >= STEPS_ALONE
             || (steps >= STEPS_AGREED && self.measured().is_some_and(|fps| self.agreed(fps).is_some()));

@@ -411,6 +411,26 @@ fn the_prober_does_not_wait_for_a_track_that_never_comes() {
 }
 
 #[test]
+fn a_patient_prober_waits_for_pictures_that_were_announced() {
+    let sound = FeedItem::Unit(frame(START));
+    let announced = || FeedItem::Announced(Announced { video: Some(true), ..Announced::default() });
+    for (mut prober, waits) in [(Prober::patient(), true), (Prober::new(), false)] {
+        let now = Instant::now();
+        prober.push(announced(), now);
+        prober.push(sound.clone(), now);
+        let known = prober.tick(now + Duration::from_secs(3));
+        assert_eq!(known.is_none(), waits);
+        if waits {
+            let late = now + Duration::from_secs(8);
+            let picture = picture(&video_config(7, VideoCodec::H264), START, true);
+            assert!(prober.push(FeedItem::Unit(picture), late).is_none(), "its rate is not known yet");
+            let facts = prober.tick(late + Duration::from_secs(2)).expect("the time is up");
+            assert!(facts.video.is_some() && facts.audio.is_some());
+        }
+    }
+}
+
+#[test]
 fn the_prober_says_how_to_cure_a_source_that_can_not_be_passed_through() {
     let (mut prober, now) = (Prober::new(), Instant::now());
     let mut config = VideoConfig::clone(&video_config(0, VideoCodec::H264));

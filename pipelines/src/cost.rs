@@ -64,7 +64,8 @@ pub(crate) fn measure() -> Option<f64> {
         // A textured picture that moves by three columns and a row, as a pan of a camera does.
         texture.rotate_left(643);
         let picture = gst::Buffer::from_mut_slice(texture.get(..info.size())?.to_vec());
-        let stamp = Stamp { pts: MediaTime::from_millis(10_000) + RATE.time_of(k), frame_time: RATE.time_of(1), idr: k == 0 };
+        let stamp =
+            Stamp { pts: MediaTime::from_millis(10_000) + RATE.time_of(k), frame_time: RATE.time_of(1), idr: k == 0 };
         if !encoder.push(stamp.on(&picture)) {
             return None;
         }

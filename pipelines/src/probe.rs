@@ -22,7 +22,7 @@ pub struct Element {
 }
 
 /// What [`check`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// GStreamer's version as it says itself.
     pub gstreamer: String,
@@ -63,8 +63,13 @@ pub fn check(exe: &Path) -> Result<Report, Error> {
         .output()
         .map_err(|source| Error::Link { source })?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let mut report =
-        Report { gstreamer: String::new(), packages: packages(), elements: Vec::new(), sandbox: String::new(), speed: cost::USUAL_SPEED };
+    let mut report = Report {
+        gstreamer: String::new(),
+        packages: packages(),
+        elements: Vec::new(),
+        sandbox: String::new(),
+        speed: cost::USUAL_SPEED,
+    };
     for line in text.lines() {
         match line.split_once(' ') {
             Some(("gstreamer", version)) => report.gstreamer = version.to_owned(),

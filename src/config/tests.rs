@@ -65,7 +65,12 @@ fn file_environment_and_flags_win_in_this_order() {
     let config = bed.load(&overrides, &environment).unwrap();
     let listeners = [config.http, config.https, config.rtmp, config.rtmps].map(|l| l.to_string());
     assert_eq!(listeners, ["0.0.0.0:1001", "0.0.0.0:2002", "off", "0.0.0.0:1936"]);
-    let transcode = TranscodeConfig { ladder: "none".into(), encoder: "openh264".into(), thumbnail_s: 9, ..TranscodeConfig::default() };
+    let transcode = TranscodeConfig {
+        ladder: "none".into(),
+        encoder: "openh264".into(),
+        thumbnail_s: 9,
+        ..TranscodeConfig::default()
+    };
     assert_eq!((config.transcode, config.demo), (transcode, false));
 }
 

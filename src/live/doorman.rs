@@ -7,7 +7,7 @@ use ingest::session::{Departure, PublisherId, Reason};
 use ingest::{Admission, Doors, PublishRequest, Refusal};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{KeyMatch, StreamKey, now_ms};
+use store::{KeyMatch, STOP_HOLD, StreamKey, now_ms};
 
 /// The application of every publish URL: `rtmp://HOST/live`.
 const APP: &str = "live";
@@ -103,7 +103,8 @@ impl Doors for Doorman {
 /// How long an operator's stop holds from now on, if it does.
 pub fn stop_left(stopped_until_ms: Option<i64>) -> Option<Duration> {
     let left_ms = u64::try_from(stopped_until_ms? - now_ms()).ok().filter(|left| *left > 0)?;
-    Some(Duration::from_millis(left_ms))
+    // More than a whole hold is left only of an old one, on a clock that was set back since.
+    Some(Duration::from_millis(left_ms)).filter(|left| *left <= STOP_HOLD)
 }
 
 /// Takes the stream's name and the key out of what the encoder sent. With a `key` in the query the name is the stream's;

@@ -4,15 +4,17 @@
 use media::MediaTime;
 use std::time::{Duration, Instant};
 
-/// A worker further behind than this is late.
-const LATE: MediaTime = MediaTime::from_millis(2_000);
+/// Pictures a healthy worker holds: x264's lookahead and threads, the decoder's reordering, the one whose slot is not sure.
+pub(crate) const HELD: i64 = 16;
+/// A worker further behind than this, beside the pictures it holds, is late.
+const LATE: MediaTime = MediaTime::from_millis(1_500);
 /// Late for so long, it loses a rung. A burst of hard pictures is over sooner. With what it takes to fall behind, the top rung
 /// is off within 7 s of an overload.
 const LATE_FOR: Duration = Duration::from_secs(3);
 /// Time to catch up after a rung was taken away, before the next one is.
 const CATCH_UP: Duration = Duration::from_secs(5);
-/// A worker at most this far behind has room.
-const CALM: MediaTime = MediaTime::from_millis(1_200);
+/// A worker at most this far behind, beside the pictures it holds, has room.
+const CALM: MediaTime = MediaTime::from_millis(700);
 /// With room for so long, a rung comes back.
 const CALM_FOR: Duration = Duration::from_secs(60);
 /// A rung that had to go again soon after it came back waits twice as long the next time, up to this.
@@ -37,7 +39,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Looks at a worker that is `lag` behind the source. `at_work` and `resting` count its rungs; the last one at work stays.
+    /// Looks at a worker that is `lag` behind the source, beside the time of the [`HELD`] pictures. `at_work` and `resting` count its rungs; the last one at work stays.
     /// Call it about twice a second.
     pub fn look(&mut self, lag: MediaTime, at_work: usize, resting: usize, now: Instant) -> Option<Step> {
         let since = |is: bool, start: &mut Option<Instant>| {
@@ -93,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_short_lag_costs_nothing() {
-        assert_eq!(play([2_500; 6]), []);
+        assert_eq!(play([2_000; 6]), []);
         assert_eq!(play([900; 600]), []);
     }
 

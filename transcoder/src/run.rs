@@ -366,6 +366,10 @@ fn picture(
     let mut guard = shared.state();
     let state = &mut *guard;
     let lane = state.rungs.get_mut(usize::from(rung)).ok_or("it sent a picture of a rung that is none")?;
+    if lane.rests {
+        // On its way when the rung was shed.
+        return Ok(None);
+    }
     match lane.gate.pass(state.intake.plan().rev(), dts, pts, sync, data) {
         Ok(unit) => {
             lane.newest = lane.newest.max(Some(pts));

@@ -2,7 +2,7 @@
 
 use crate::gate::Gate;
 use crate::intake::{Boundary, Intake};
-use crate::load::{Load, Step};
+use crate::load::{self, Load, Step};
 use crate::run::{self, End};
 use bytes::Bytes;
 use media::wire::{EncoderChoice, RungSetup, Setup, ToWorker};
@@ -168,11 +168,14 @@ impl State {
         }
         let slowest = self.rungs.iter().filter(|lane| !lane.rests).filter_map(|lane| lane.newest).min()?;
         let lag = self.intake.newest_dts()? - slowest;
+        let held = frame_rate(self).time_of(load::HELD);
         let resting = self.rungs.iter().filter(|lane| lane.rests).count();
-        let step = self.load.look(lag, self.rungs.len() - resting, resting, now)?;
+        let step = self.load.look(lag - held, self.rungs.len() - resting, resting, now)?;
         let rests = step == Step::Shed;
         let area = |lane: &Lane| u64::from(lane.rung.width) * u64::from(lane.rung.height);
-        let lanes = self.rungs.iter_mut().enumerate().filter(|(_, lane)| lane.rests != rests);
+        // A rung that has given nothing yet may be one the worker has not been told of.
+        let is_known = |lane: &Lane| lane.rests || lane.newest.is_some();
+        let lanes = self.rungs.iter_mut().enumerate().filter(|(_, lane)| lane.rests != rests && is_known(lane));
         let (index, lane) =
             if rests { lanes.max_by_key(|(_, lane)| area(lane))? } else { lanes.min_by_key(|(_, lane)| area(lane))? };
         (lane.rests, lane.newest) = (rests, None);

@@ -65,7 +65,9 @@ impl Reason {
             Self::CardStandsBack => Refusal::new(bad_name, "The stream has a publisher; the test card stands back."),
             Self::Full { live, most } => Refusal::new(
                 "NetStream.Publish.Failed",
-                format!("The server is at capacity ({live} of {most} streams are live); start again when one has ended."),
+                format!(
+                    "The server is at capacity ({live} of {most} streams are live); start again when one has ended."
+                ),
             ),
             Self::Crowded => Refusal::new(
                 "NetStream.Publish.Failed",

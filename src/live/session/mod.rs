@@ -17,7 +17,7 @@ use super::hub::{Live, Post};
 use ingest::session::Reason;
 use media::{AccessUnit, FeedItem, FrameRate, captions};
 use note::Notes;
-use packager::{Cue, Packager, SourceFacts};
+use packager::{Cue, Packager, Prober, SourceFacts};
 use plan::Fit;
 use source::{Probed, Source, TICK};
 use std::sync::atomic::Ordering;
@@ -103,7 +103,17 @@ pub async fn restore_all(context: &Arc<Context>) {
 fn spawn(context: &Arc<Context>, stream: String, post: Post, beginning: Beginning) {
     // It outlives the publisher whose connection this is called on.
     let span = tracing::info_span!(parent: None, "session", stream);
-    context.tasks.spawn(run(Arc::clone(context), stream, post, beginning).instrument(span));
+    let (keep, name) = (Arc::clone(context), stream.clone());
+    let task = run(Arc::clone(context), stream, post, beginning).instrument(span);
+    context.tasks.spawn(async move {
+        if let Err(error) = tokio::spawn(task).await
+            && error.is_panic()
+        {
+            metrics::counter!("weir_session_panics_total").increment(1);
+            tracing::error!(%error, stream = name, "a session's task panicked; its publisher is closed");
+            keep.hub.close(&name, Reason::Failed);
+        }
+    });
 }
 
 async fn run(context: Arc<Context>, stream: String, mut post: Post, beginning: Beginning) {
@@ -111,7 +121,7 @@ async fn run(context: Arc<Context>, stream: String, mut post: Post, beginning: B
         Beginning::Restored(session) => Ok((*session, Vec::new())),
         Beginning::Probed(found) => Session::open(&context, &stream, *found).await,
         Beginning::Publisher(arrival) => {
-            let Some(found) = first(&context, &mut post, arrival).await else {
+            let Some(found) = first(&context, &stream, &mut post, arrival).await else {
                 tracing::info!("the publisher left before its media could be read");
                 return;
             };
@@ -133,15 +143,15 @@ async fn run(context: Arc<Context>, stream: String, mut post: Post, beginning: B
 
 /// Reads until it is known what the first publisher, or one that replaced it, sends. `None` when the session is over
 /// before that.
-async fn first(context: &Context, post: &mut Post, arrival: Arrival) -> Option<(Source, Probed)> {
-    let mut source = Some(Source::new(arrival));
+async fn first(context: &Context, stream: &str, post: &mut Post, arrival: Arrival) -> Option<(Source, Probed)> {
+    let mut source = Some(Source::new(arrival, Prober::patient()));
     let mut tick = tokio::time::interval(TICK);
     loop {
         let probed = tokio::select! {
             () = post.end.cancelled() => return None,
             () = context.stop.cancelled() => return None,
             Some(arrival) = post.arrivals.recv() => {
-                source = Some(Source::new(arrival));
+                source = Some(Source::new(arrival, Prober::patient()));
                 None
             }
             item = source::next(&mut source) => match item {
@@ -151,7 +161,10 @@ async fn first(context: &Context, post: &mut Post, arrival: Arrival) -> Option<(
                     None
                 }
             },
-            _ = tick.tick() => source.as_mut().and_then(|source| source.tick(Instant::now())),
+            _ = tick.tick() => source.as_mut().and_then(|source| {
+                context.hub.heard(stream, source.arrival.id, source.heard);
+                source.tick(Instant::now())
+            }),
         };
         if let Some(probed) = probed {
             return source.map(|source| (source, probed));
@@ -237,7 +250,7 @@ impl Session {
     /// Another publisher has the stream from now on.
     fn arrive(&mut self, arrival: Arrival) {
         self.away();
-        self.source = Some(Source::new(arrival));
+        self.source = Some(Source::new(arrival, Prober::new()));
     }
 
     /// The publisher is gone.
@@ -266,7 +279,8 @@ impl Session {
     fn adopt(&mut self, probed: Probed) -> Option<Box<(Source, Probed)>> {
         let mut source = self.source.take()?;
         let passes = lock(&self.packager).passes_through();
-        match plan::fit(&self.facts, &probed.facts, passes, self.audio_encoded) {
+        let announced = probed.announced.clone().unwrap_or_default();
+        match plan::fit(&self.facts, &probed.facts, &announced, passes, self.audio_encoded) {
             Fit::Not(reason) => {
                 tracing::info!(reason, "the publisher's media can't go on in this session; a new one begins");
                 return Some(Box::new((source, probed)));
@@ -283,8 +297,10 @@ impl Session {
         let away = self.away_since.take().map_or(Duration::ZERO, |since| since.elapsed());
         metrics::counter!("weir_session_returns_total").increment(1);
         tracing::info!(away_s = away.as_secs_f64(), source = plan::codecs(&probed.facts), "the session goes on");
-        *lock(&self.live.facts) = Facts::of(&probed.facts);
-        self.shape = probed.facts.video.as_ref().map(plan::shape);
+        if let Some(video) = &probed.facts.video {
+            *lock(&self.live.facts) = Facts::of(&probed.facts);
+            self.shape = Some(plan::shape(video));
+        }
         self.key_id = source.arrival.key.as_ref().map(|key| key.key_id.clone());
         self.notes.set_restorable(!source.arrival.rules.window.is_zero());
         self.source = Some(source);
@@ -350,13 +366,18 @@ impl Session {
                 tracing::warn!(reason, "the source is re-encoded from here on");
                 let is_hevc = self.facts.video.as_ref().is_some_and(plan::is_hevc);
                 // HEVC has an H.264 rung of its size already; it just ends.
-                if let (Some(transcoder), Some(shape), false) = (&self.transcoder, &self.shape, is_hevc) {
+                if let (Some(shape), false) = (&self.shape, is_hevc) {
                     let rung = self.ladder.source_rung(shape);
-                    transcoder.withdraw(at, rung.clone());
+                    if let Some(transcoder) = &self.transcoder {
+                        transcoder.withdraw(at, rung.clone());
+                    }
                     if let Some(share) = &mut self.share {
                         share.add(&rung);
                     }
                     self.rungs.insert(0, rung);
+                    // Without a worker so far, one begins with the source's next keyframe.
+                    let facts = self.facts.clone();
+                    self.employ(&facts);
                 }
                 self.notes.set_plan(self.stored(false));
             }
@@ -373,7 +394,11 @@ impl Session {
                 lock(&self.packager).rest(&rendition);
             }
             Output::Restored { rendition } => tracing::info!(%rendition, "there is room for this rendition again"),
-            Output::Failed { reason } => tracing::error!(reason, "encoding stopped; what is passed through goes on"),
+            Output::Failed { reason } => {
+                tracing::error!(reason, "encoding stopped; what is passed through goes on");
+                // Nobody would take what is put into it. A publisher that comes back gets another one.
+                self.transcoder = None;
+            }
             Output::Ended => {}
         }
     }
@@ -423,6 +448,7 @@ impl Session {
         self.context.hub.end(&self.live);
         tracing::info!("the session ended");
         let interval_ms = keyframe_interval.and_then(|i| u32::try_from(i.as_millis()).ok());
+        self.notes.close().await;
         if let (Some(key_id), Some(interval_ms)) = (&self.key_id, interval_ms)
             && let Err(error) = self.context.store.remember_keyframe_interval(key_id, interval_ms).await
         {
@@ -431,7 +457,6 @@ impl Session {
                 "the keyframe interval was not remembered; the next session starts with the default"
             );
         }
-        self.notes.close().await;
     }
 }
 

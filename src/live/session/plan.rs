@@ -2,7 +2,7 @@
 
 use super::super::Context;
 use super::source::Probed;
-use media::VideoCodec;
+use media::{Announced, VideoCodec};
 use packager::{SourceFacts, VideoFacts};
 use std::time::Duration;
 use store::StreamSettings;
@@ -54,9 +54,8 @@ pub fn choose(
     }
     let budget = &context.settings.budget;
     let wanted = rungs.len();
-    let share = budget
-        .take(&mut rungs, &shape, !passthrough)
-        .map_err(|needed| Crowded { needed, free: budget.free() })?;
+    let share =
+        budget.take(&mut rungs, &shape, !passthrough).map_err(|needed| Crowded { needed, free: budget.free() })?;
     if rungs.len() < wanted {
         metrics::counter!("weir_session_rungs_withheld_total").increment((wanted - rungs.len()) as u64);
         tracing::warn!(
@@ -119,16 +118,20 @@ pub enum Fit {
     Not(&'static str),
 }
 
-/// Compares what comes with what the session was made for. `passes` tells whether its pictures are passed through now.
-pub fn fit(was: &SourceFacts, is: &SourceFacts, passes: bool, audio_encoded: bool) -> Fit {
+/// Compares what comes with what the session was made for. A track that is not `announced` away may still come: an encoder
+/// that reconnects in the middle of a group sends no picture until its next keyframe. `passes` tells whether the session's
+/// pictures are passed through now.
+pub fn fit(was: &SourceFacts, is: &SourceFacts, announced: &Announced, passes: bool, audio_encoded: bool) -> Fit {
     match (&was.audio, &is.audio) {
         (None, None) => {}
+        (Some(_), None) if announced.audio != Some(false) => {}
         (Some(a), Some(b)) if a.config.codec == b.config.codec && (audio_encoded || b.passthrough) => {}
         (Some(_), Some(_)) => return Fit::Not("its sound is of another kind"),
         _ => return Fit::Not("it has other tracks"),
     }
     let (a, b) = match (&was.video, &is.video) {
         (None, None) => return Fit::Whole,
+        (Some(_), None) if announced.video != Some(false) => return Fit::Whole,
         (Some(a), Some(b)) => (a, b),
         _ => return Fit::Not("it has other tracks"),
     };
@@ -193,22 +196,41 @@ mod tests {
     #[test]
     fn another_size_goes_on_and_another_codec_does_not() {
         let was = facts(30, 720, Some(AudioCodec::Aac));
-        assert_eq!(fit(&was, &facts(30, 1080, Some(AudioCodec::Aac)), true, false), Fit::Whole);
-        assert!(matches!(fit(&was, &facts(30, 720, Some(AudioCodec::Opus)), true, true), Fit::Not(_)));
-        assert!(matches!(fit(&was, &facts(30, 720, None), true, false), Fit::Not(_)));
-        let silent = SourceFacts { video: None, ..was.clone() };
-        assert!(matches!(fit(&was, &silent, true, false), Fit::Not(_)));
+        assert_eq!(fit(&was, &facts(30, 1080, Some(AudioCodec::Aac)), &Announced::default(), true, false), Fit::Whole);
+        assert!(matches!(
+            fit(&was, &facts(30, 720, Some(AudioCodec::Opus)), &Announced::default(), true, true),
+            Fit::Not(_)
+        ));
+    }
+
+    #[test]
+    fn a_track_that_has_not_come_yet_is_not_another_set_of_tracks() {
+        let was = facts(30, 720, Some(AudioCodec::Aac));
+        let late = SourceFacts { video: None, ..was.clone() };
+        assert_eq!(fit(&was, &late, &Announced::default(), true, false), Fit::Whole);
+        assert_eq!(fit(&was, &facts(30, 720, None), &Announced::default(), true, false), Fit::Whole);
+        let alone = Announced { video: Some(false), ..Announced::default() };
+        assert!(matches!(fit(&was, &late, &alone, true, false), Fit::Not(_)));
+        let mute = Announced { audio: Some(false), ..Announced::default() };
+        assert!(matches!(fit(&was, &facts(30, 720, None), &mute, true, false), Fit::Not(_)));
+        assert!(
+            matches!(fit(&late, &was, &Announced::default(), true, false), Fit::Not(_)),
+            "players have no such track"
+        );
     }
 
     #[test]
     fn another_frame_rate_ends_passthrough_and_nothing_else() {
         let was = facts(30, 720, None);
-        assert!(matches!(fit(&was, &facts(60, 720, None), true, false), Fit::Reencoded(_)));
-        assert_eq!(fit(&was, &facts(60, 720, None), false, false), Fit::Whole);
+        assert!(matches!(fit(&was, &facts(60, 720, None), &Announced::default(), true, false), Fit::Reencoded(_)));
+        assert_eq!(fit(&was, &facts(60, 720, None), &Announced::default(), false, false), Fit::Whole);
         let mut interlaced = facts(30, 720, None);
         if let Some(video) = &mut interlaced.video {
             video.passthrough = Err("It is interlaced.".into());
         }
-        assert_eq!(fit(&was, &interlaced, true, false), Fit::Reencoded("It is interlaced.".into()));
+        assert_eq!(
+            fit(&was, &interlaced, &Announced::default(), true, false),
+            Fit::Reencoded("It is interlaced.".into())
+        );
     }
 }

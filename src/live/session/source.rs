@@ -54,10 +54,10 @@ pub struct Probed {
 }
 
 impl Source {
-    /// A source to be probed.
-    pub fn new(arrival: Arrival) -> Self {
+    /// A source to be probed by `prober`.
+    pub fn new(arrival: Arrival, prober: Prober) -> Self {
         let since = Instant::now();
-        let probe = Probe { prober: Prober::new(), announced: None, since, wall_start: SystemTime::now() };
+        let probe = Probe { prober, announced: None, since, wall_start: SystemTime::now() };
         Self { arrival, probe: Some(probe), shift: MediaTime::ZERO, heard: since }
     }
 

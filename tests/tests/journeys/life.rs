@@ -175,3 +175,20 @@ fn the_server_keeps_its_streams_in_postgres_when_told_to() {
     server.play("show");
     assert!(!server.data_dir().join("weir.db").exists(), "no file is made beside it");
 }
+
+#[test]
+fn no_worker_outlives_a_killed_server() {
+    let server = Server::start();
+    let stream = server.add_stream("show");
+    let _publisher = Publisher::push(&Clip::default(), &server.publish_url(&stream));
+    server.play("show");
+    let workers = server.workers();
+    assert!(!workers.is_empty());
+    server.kill(server.id());
+    // One that nobody waited for yet is a zombie, which runs no more.
+    let runs = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim().starts_with('Z'))
+    };
+    eventually("its workers are gone", || (!workers.iter().any(runs)).then_some(()));
+}

@@ -9,14 +9,16 @@ use tokio_util::sync::CancellationToken;
 /// Neighbourhoods whose failed keys are remembered; beyond, all others count as over their budget.
 const FAILING_MAX: usize = 8192;
 const FAILURE_WINDOW: Duration = Duration::from_secs(60);
-/// A connection keeps its place for this long whoever comes: five round trips of a slow uplink, enough to show a key.
+/// A connection that sends keeps its place for this long whoever comes: five round trips of a slow uplink, enough to show a
+/// key.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Who is at the door: unauthenticated connections and failed keys, by IPv4 address or IPv6 /64.
 ///
 /// Places are few, and holding them all costs a stranger nothing. So a full neighbourhood does not shut out the next one
-/// of it: who was refused already (and only waits in the tarpit) gives way, else who has been there longest without
-/// showing a key, once its grace is over. A publisher beside a guesser thus gets in.
+/// of it. Who was refused already (and only waits in the tarpit) gives way, else who has been there longest without
+/// showing a key, once its grace is over, else who has been there longest without sending a byte: a publisher speaks
+/// first, and as soon as it is connected. Beside guessers and floods of silent connections a publisher thus gets in.
 #[derive(Debug)]
 pub(crate) struct Census {
     per_address: usize,
@@ -39,6 +41,7 @@ struct State {
 struct Place {
     from: Neighbourhood,
     since: Instant,
+    has_spoken: bool,
     is_refused: bool,
     give_way: CancellationToken,
 }
@@ -57,7 +60,7 @@ pub(crate) struct Ticket {
     give_way: CancellationToken,
 }
 
-/// Why a connection is turned away at accept: every place is held by somebody in grace.
+/// Why a connection is turned away at accept: every place is held by somebody who sends and is in grace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Crowd {
     #[error("its address holds as many connections without a key as it may")]
@@ -100,7 +103,8 @@ impl Census {
         }
         let (number, give_way) = (state.arrivals, CancellationToken::new());
         state.arrivals += 1;
-        state.places.insert(number, Place { from, since: now, is_refused: false, give_way: give_way.clone() });
+        let place = Place { from, since: now, has_spoken: false, is_refused: false, give_way: give_way.clone() };
+        state.places.insert(number, place);
         Ok(Ticket { census: Arc::clone(self), number, give_way })
     }
 
@@ -129,18 +133,47 @@ impl Census {
 }
 
 impl State {
-    /// Takes a place from whoever of `those` has the least claim to it; `None` when all are in grace.
+    /// Takes a place from whoever of `those` has the least claim to it, of equals the longest; `None` when all have one.
     fn make_room(&mut self, now: Instant, those: impl Fn(&Place) -> bool) -> Option<()> {
-        let mut fit = self.places.iter().filter(|(_, place)| those(place));
-        let has_lingered = |place: &Place| now.saturating_duration_since(place.since) >= GRACE;
-        let refused = fit.clone().find(|(_, place)| place.is_refused);
-        let (&number, _) = refused.or_else(|| fit.find(|(_, place)| has_lingered(place)))?;
+        let fit = self.places.iter().filter(|(_, place)| those(place));
+        let (_, number) = fit.filter_map(|(number, place)| Some((place.claim(now)?, *number))).min()?;
         self.places.remove(&number)?.give_way.cancel();
         Some(())
     }
 }
 
+/// What is said for leaving a connection its place, from the least on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    Refused,
+    Lingers,
+    Mute,
+}
+
+impl Place {
+    /// `None` when nobody may take it.
+    fn claim(&self, now: Instant) -> Option<Claim> {
+        let has_lingered = now.saturating_duration_since(self.since) >= GRACE;
+        if self.is_refused {
+            Some(Claim::Refused)
+        } else if has_lingered {
+            Some(Claim::Lingers)
+        } else if self.has_spoken {
+            None
+        } else {
+            Some(Claim::Mute)
+        }
+    }
+}
+
 impl Ticket {
+    /// The connection has sent its first byte: it keeps its place for its grace.
+    pub(crate) fn spoke(&self) {
+        if let Some(place) = self.census.state().places.get_mut(&self.number) {
+            place.has_spoken = true;
+        }
+    }
+
     /// The connection was refused: from now on any other is worth more than it.
     pub(crate) fn refused(&self) {
         if let Some(place) = self.census.state().places.get_mut(&self.number) {
@@ -178,10 +211,15 @@ mod tests {
         text.parse().expect("an address")
     }
 
+    /// One that has sent its first byte.
+    fn speaking(census: &Arc<Census>, address: &str, now: Instant) -> Result<Ticket, Crowd> {
+        census.enter(ip(address), now).inspect(Ticket::spoke)
+    }
+
     #[test]
     fn one_address_holds_few_places() {
         let (census, now) = (census(), Instant::now());
-        let held: Vec<_> = ["192.0.2.1", "::ffff:192.0.2.1"].map(|a| census.enter(ip(a), now).expect("a place")).into();
+        let held = ["192.0.2.1", "::ffff:192.0.2.1"].map(|a| speaking(&census, a, now).expect("a place"));
         assert_eq!(census.enter(ip("192.0.2.1"), now).expect_err("full"), Crowd::Address);
         drop(held);
         assert!(census.enter(ip("192.0.2.1"), now).is_ok());
@@ -191,7 +229,7 @@ mod tests {
     #[test]
     fn a_slash_64_is_one_address_and_loopback_has_its_own_limit() {
         let (census, now) = (census(), Instant::now());
-        let enter = |address| census.enter(ip(address), now);
+        let enter = |address| speaking(&census, address, now);
         let _held = [enter("2001:db8::1"), enter("2001:db8::2")];
         assert_eq!(enter("2001:db8::3").expect_err("full"), Crowd::Address);
         let _local = [enter("127.0.0.1"), enter("127.0.0.1"), enter("127.0.0.1")];
@@ -201,7 +239,7 @@ mod tests {
     #[test]
     fn who_was_refused_gives_way_at_once_and_who_dawdles_after_its_grace() {
         let (census, now) = (census(), Instant::now());
-        let enter = |after: Duration| census.enter(ip("192.0.2.1"), now + after);
+        let enter = |after: Duration| speaking(&census, "192.0.2.1", now + after);
         let (first, second) = (enter(Duration::ZERO).expect("a place"), enter(Duration::ZERO).expect("a place"));
         second.refused();
         let third = enter(Duration::from_millis(1)).expect("the place of the refused one");
@@ -213,6 +251,27 @@ mod tests {
         assert_eq!(census.state().places.len(), 2);
         drop((first, third, fourth));
         assert!(census.state().places.is_empty());
+    }
+
+    #[test]
+    fn who_has_sent_nothing_gives_way_to_the_next_at_once() {
+        let (census, now) = (census(), Instant::now());
+        let enter = || census.enter(ip("192.0.2.1"), now).expect("a place");
+        let (publisher, mute) = (enter(), enter());
+        publisher.spoke();
+        let flood: Vec<_> = (0..50).map(|_| enter()).collect();
+        assert!(mute.give_way.is_cancelled() && !publisher.give_way.is_cancelled());
+        assert_eq!(flood.iter().filter(|ticket| !ticket.give_way.is_cancelled()).count(), 1);
+        assert_eq!(census.state().places.len(), 2);
+    }
+
+    #[test]
+    fn who_lingers_gives_way_before_who_has_sent_nothing_yet() {
+        let (census, now) = (census(), Instant::now());
+        let idler = speaking(&census, "192.0.2.1", now).expect("a place");
+        let publisher = census.enter(ip("192.0.2.1"), now + GRACE).expect("a place");
+        let _next = census.enter(ip("192.0.2.1"), now + GRACE).expect("the place of the idler");
+        assert!(idler.give_way.is_cancelled() && !publisher.give_way.is_cancelled());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -75,7 +76,7 @@ impl<D: Doors> Ingest<D> {
         tls: Option<&watch::Receiver<Arc<ServerConfig>>>,
         stop: &CancellationToken,
     ) {
-        let accepted = tokio::time::Instant::now();
+        let accepted = Instant::now();
         let ticket = match self.census.enter(peer.ip(), accepted.into_std()) {
             Ok(ticket) => ticket,
             Err(crowd) => return REFUSED.turn_away(crowd.label(), &peer, &crowd, accepted.into_std()),
@@ -88,7 +89,25 @@ impl<D: Doors> Ingest<D> {
         let tls = tls.map(|config| Arc::clone(&config.borrow()));
         let visitor = Visitor { peer, ticket, stop: stop.clone(), accepted };
         let span = tracing::info_span!("publisher", %peer, tls = tls.is_some(), stream = tracing::field::Empty);
-        visitors.spawn(connection::run(Arc::clone(self), socket, tls, visitor).instrument(span));
+        let ingest = Arc::clone(self);
+        let visit = async move {
+            first_byte(&socket, &visitor, accepted + ingest.limits.handshake_deadline).await;
+            connection::run(ingest, socket, tls, visitor).await;
+        };
+        visitors.spawn(visit.instrument(span));
+    }
+}
+
+/// Returns once the peer has sent something, and lets the census know; else when the connection has to end, for a reason
+/// that [`connection::run`] finds again and tells.
+async fn first_byte(socket: &TcpStream, visitor: &Visitor, deadline: Instant) {
+    let mut byte = [0];
+    tokio::select! {
+        // Not `readable()`, which may return although there is nothing.
+        peeked = socket.peek(&mut byte) => if matches!(peeked, Ok(1..)) { visitor.ticket.spoke() },
+        () = sleep_until(deadline) => {}
+        () = visitor.ticket.must_leave() => {}
+        () = visitor.stop.cancelled() => {}
     }
 }
 

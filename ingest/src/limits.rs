@@ -11,7 +11,8 @@ pub struct Limits {
     /// A publisher that sends no media for this long is closed.
     pub idle: Duration,
     /// Unauthenticated connections of one IPv4 address or one IPv6 /64 at a time. One more takes the place of one that was
-    /// refused already, or of the longest one when that is there for a second; else it is closed at accept.
+    /// refused already, or of the longest one when that is there for a second, or of one that has sent nothing yet; else it
+    /// is closed at accept.
     pub unauthenticated_per_address: u32,
     /// The same for loopback addresses, where a proxy or the built-in test card may stand.
     pub unauthenticated_per_loopback: u32,

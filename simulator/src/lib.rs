@@ -131,7 +131,7 @@ fn play(seed: u64, script: &Script, at_ms: &mut u64) -> Result<Story, String> {
         }
     }
     roof.finish();
-    judge.close(&roof, *at_ms)?;
+    judge.close(&roof, server.intake.tally(), server.closed.as_deref(), *at_ms)?;
     Ok(Story { closed: server.closed, ..judge.story() })
 }
 

@@ -72,8 +72,8 @@ impl Pacer {
             let has = if unit.track() == Track::Video { &mut self.has_video } else { &mut self.has_audio };
             let is_first = !std::mem::replace(has, true);
             let pace = self.pace.get_or_insert(Pace { at: now, front: unit.dts, gained: MediaTime::ZERO });
-            // Of two tracks the earlier one says what is due: the other one lags.
-            if is_first {
+            // Of two tracks the earlier one says what is due: the other one lags. In a burst neither does.
+            if is_first && self.queue.is_empty() {
                 pace.front = pace.front.max(unit.dts);
             }
         }

@@ -174,3 +174,18 @@ fn announcements_do_not_pile_up() {
     }
     assert_eq!(bench.items.len() - before, 1_000, "each is handed on at once");
 }
+
+#[test]
+fn silence_behind_a_burst_does_not_hurry_it() {
+    let mut bench = Bench::new();
+    bench.at_ms(0, announced(Some(true)));
+    bench.video(0, &config()).expect("config");
+    // 20 s at once in one group of pictures, and then real time.
+    for n in 0..1_000u32 {
+        let wall = if n < 500 { 0 } else { u64::from(n - 500) * 40 };
+        let nal = [if n == 0 { 0x65 } else { 0x41 }, 1];
+        bench.at_ms(wall, Event::Video { timestamp: n * 40, payload: picture(&[&nal]).into() });
+        let newest = *bench.times(Track::Video).last().expect("some");
+        assert!(newest <= 2_020 + wall as i64 * 5 / 4, "{newest} at {wall}");
+    }
+}

@@ -386,9 +386,22 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
             };
         }
     }
-    intake.finish(|item| outlet.give(item));
+    let mut ending = ending.unwrap_or(Ending::Hangup);
+    // Who has sent everything and left is played to the end, unless somebody else is to have the stream.
+    while matches!(ending, Ending::Unpublished | Ending::Hangup | Ending::Io(_))
+        && let Some(due) = intake.due(std::time::Instant::now())
+    {
+        tokio::select! {
+            () = tokio::time::sleep_until(due.into()) => {
+                intake.release(std::time::Instant::now(), |item| outlet.give(item));
+            }
+            refusal = &mut dismissed => ending = Ending::Dismissed(refusal),
+            () = &mut stopped => ending = Ending::Stopping,
+        }
+    }
+    intake.finish();
     intake.tally().publish_since(&published);
-    ending.unwrap_or(Ending::Hangup)
+    ending
 }
 
 /// Moves the session's events into the feed.

@@ -12,10 +12,6 @@ use rtmp::flv::{self, AudioPacket, FlvError, VideoPacket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How far media may be ahead of real time before it is held back. Less would delay an encoder that sends its first group
-/// of pictures at once.
-const LEAD: MediaTime = MediaTime::from_millis(2000);
-
 /// Turns the media events of one RTMP session into feed items: reads configurations, checks each unit once, puts it on the
 /// session's timeline, fills in silence for missing sound, and holds back what comes faster than real time. Pure; no bytes
 /// that lie about their lengths get past it.
@@ -30,6 +26,8 @@ pub struct Intake {
     video: Option<Arc<VideoConfig>>,
     audio: Option<Arc<AudioConfig>>,
     needs_keyframe: bool,
+    /// The key frame that pictures need was thrown away here, so its lack is not the publisher's fault.
+    has_thrown: bool,
     /// Why the last unreadable configuration was unreadable, for the publisher's screen.
     video_config_error: Option<ParseError>,
     audio_config_error: Option<ParseError>,
@@ -84,6 +82,7 @@ impl Intake {
             video: None,
             audio: None,
             needs_keyframe: true,
+            has_thrown: false,
             video_config_error: None,
             audio_config_error: None,
             video_waits_since: None,
@@ -108,6 +107,7 @@ impl Intake {
             self.tally.burst += thrown.units;
             self.tally.breaks += 1;
             self.needs_keyframe |= thrown.needs_keyframe;
+            self.has_thrown |= thrown.needs_keyframe;
             self.normaliser.pull_back(thrown.span);
             self.silence.forget();
         }
@@ -116,29 +116,26 @@ impl Intake {
     }
 
     /// Gives what was held back and is due by `now`.
-    pub fn release(&mut self, now: Instant, mut give: impl FnMut(FeedItem)) {
-        let ahead = |unit: &AccessUnit| self.normaliser.ahead(unit.track(), unit.dts, now);
-        while !self.pacer.is_empty() && self.pacer.next_unit().is_none_or(|unit| ahead(unit) <= LEAD) {
-            self.pacer.pop().into_iter().for_each(&mut give);
-        }
+    pub fn release(&mut self, now: Instant, give: impl FnMut(FeedItem)) {
+        self.pacer.release(now, give);
     }
 
-    /// When [`Intake::release`] has something to give again, seen from `now`; `None` when nothing is held back.
+    /// When [`Intake::release`] has something to give again, seen from `now`, or a little earlier; `None` when nothing is held
+    /// back.
     pub fn due(&self, now: Instant) -> Option<Instant> {
-        let unit = self.pacer.next_unit()?;
-        Some(now + (self.normaliser.ahead(unit.track(), unit.dts, now) - LEAD).to_duration())
+        self.pacer.due(now)
     }
 
-    /// Gives everything that was held back, as nothing more will come.
-    pub fn finish(&mut self, give: impl FnMut(FeedItem)) {
-        std::iter::from_fn(|| self.pacer.pop()).for_each(give);
+    /// Throws away, counted, what is still held back: nobody waits for it any more.
+    pub fn finish(&mut self) {
+        self.tally.burst += self.pacer.clear();
     }
 
     fn read(&mut self, event: Event, now: Instant) -> Result<(), MediaFault> {
         match event {
             Event::Metadata(announced) => {
                 self.silence.announce(announced.audio);
-                self.pacer.push(FeedItem::Announced(announced));
+                self.pacer.push(FeedItem::Announced(announced), now);
             }
             Event::Video { timestamp, payload } => match flv::parse_video(&payload) {
                 Ok(VideoPacket::Config { codec, record }) => self.video_config(codec, record, now)?,
@@ -261,6 +258,9 @@ impl Intake {
         };
         if self.needs_keyframe && !sync {
             self.tally.without_keyframe += 1;
+            if self.has_thrown {
+                return Ok(());
+            }
             let since = *self.keyframe_waits_since.get_or_insert(now);
             if now.duration_since(since) >= self.keyframe_deadline {
                 return Err(MediaFault::NoKeyframe { seconds: self.keyframe_deadline.as_secs() });
@@ -268,26 +268,22 @@ impl Intake {
             return Ok(());
         }
         self.needs_keyframe = false;
+        self.has_thrown = false;
         self.keyframe_waits_since = None;
         let placed = self.normaliser.video(timestamp, composition_ms, now);
         self.note_fault();
         let Some(placed) = placed else {
             self.tally.overlapping += 1;
-            self.needs_keyframe = true;
+            (self.needs_keyframe, self.has_thrown) = (true, true);
             return Ok(());
         };
         self.tally.video_units += 1;
-        self.note_break(placed.is_break);
+        self.note_break(placed.is_break, now);
         if let Some(hole) = self.silence.picture(placed.dts, now, self.audio.as_ref()) {
-            self.fill_behind(&hole);
+            self.fill_behind(&hole, now);
         }
-        self.pacer.push(FeedItem::Unit(AccessUnit {
-            config: Config::Video(config),
-            dts: placed.dts,
-            pts: placed.pts,
-            sync,
-            data,
-        }));
+        let config = Config::Video(config);
+        self.pacer.push(FeedItem::Unit(AccessUnit { config, dts: placed.dts, pts: placed.pts, sync, data }), now);
         Ok(())
     }
 
@@ -313,48 +309,44 @@ impl Intake {
         self.note_fault();
         let Some(placed) = placed else {
             self.tally.overlapping += 1;
+            self.silence.heard();
             return Ok(());
         };
         self.tally.audio_units += 1;
-        self.note_break(placed.is_break);
+        self.note_break(placed.is_break, now);
         let end = placed.dts + MediaTime::from_units(i64::from(samples), config.sample_rate);
-        if let Some(hole) = self.silence.sound(placed.dts, end, now, &config) {
-            self.fill_before(&hole);
+        if let Some(hole) = self.silence.sound(placed.dts, end, &config) {
+            self.fill_before(&hole, now);
         }
-        self.pacer.push(FeedItem::Unit(AccessUnit {
-            config: Config::Audio(config),
-            dts: placed.dts,
-            pts: placed.pts,
-            sync: true,
-            data,
-        }));
+        let config = Config::Audio(config);
+        self.pacer.push(FeedItem::Unit(AccessUnit { config, dts: placed.dts, pts: placed.pts, sync: true, data }), now);
         Ok(())
     }
 
     /// Makes the span silent behind the sound so far.
-    fn fill_behind(&mut self, hole: &Hole) {
+    fn fill_behind(&mut self, hole: &Hole, now: Instant) {
         let rate = hole.config.sample_rate;
         while let Some(at) = self.normaliser.silence(hole.from, hole.until, hole.samples, rate) {
             self.tally.silent_units += 1;
             self.silence.given(at + MediaTime::from_units(i64::from(hole.samples), rate));
-            self.pacer.push(FeedItem::Unit(hole.unit(at)));
+            self.pacer.push(FeedItem::Unit(hole.unit(at)), now);
         }
     }
 
     /// Makes the span silent before a frame that has its place already.
-    fn fill_before(&mut self, hole: &Hole) {
+    fn fill_before(&mut self, hole: &Hole, now: Instant) {
         let time = |frames: i64| MediaTime::from_units(frames * i64::from(hole.samples), hole.config.sample_rate);
         for at in (0..).map(|n| hole.from + time(n)).take_while(|at| *at + time(1) <= hole.until) {
             self.tally.silent_units += 1;
-            self.pacer.push(FeedItem::Unit(hole.unit(at)));
+            self.pacer.push(FeedItem::Unit(hole.unit(at)), now);
         }
     }
 
-    fn note_break(&mut self, is_break: bool) {
+    fn note_break(&mut self, is_break: bool, now: Instant) {
         if is_break {
             self.tally.breaks += 1;
             self.silence.forget();
-            self.pacer.push(FeedItem::Break);
+            self.pacer.push(FeedItem::Break, now);
         }
     }
 

@@ -26,8 +26,8 @@ pub struct Limits {
     pub configuration_deadline: Duration,
     /// Pictures may come without a keyframe at the start for this long.
     pub keyframe_deadline: Duration,
-    /// Media that comes faster than real time is held back until its time comes, but no more than this much of it; the
-    /// oldest goes first, in whole groups of pictures.
+    /// Media that comes faster than real time is held back and given a quarter faster than real time, but no more than this
+    /// much of it; the oldest goes first, in whole groups of pictures, and the last group only for its bytes.
     pub burst_max: Duration,
     /// Payload bytes held back for the same reason.
     pub burst_bytes_max: usize,

@@ -6,7 +6,7 @@ mod pulse;
 use clock::{Clock, Found};
 use media::{MediaTime, Track};
 use pulse::Verdict;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where the first unit of a session stands, so that nothing ever goes negative: reorder shifts, a second track that
 /// begins earlier, encoder priming.
@@ -17,8 +17,9 @@ const JUMP_BACK: MediaTime = MediaTime::from_millis(500);
 const JUMP_FORWARD: MediaTime = MediaTime::from_millis(3000);
 /// A track that joins farther from the other than this runs on another clock (RELIABILITY A10).
 const JOIN_MAX: MediaTime = MediaTime::from_millis(5000);
-/// Tracks that both run and stay farther apart than this for [`SKEW_PATIENCE`] are put together: the packager lists a track
-/// as missing that is 2.5 s late.
+/// Tracks that both run and stay farther apart than this for [`SKEW_PATIENCE`] are put together when one of them is ahead of
+/// the wall clock by as much, which only stamps can make it; a track that is late may be stamped truly, and is believed up to
+/// [`JOIN_MAX`].
 const SKEW_MAX: MediaTime = MediaTime::from_millis(2000);
 const SKEW_PATIENCE: MediaTime = MediaTime::from_millis(3000);
 /// Where a rebased clock goes on behind the newest unit: about a frame.
@@ -29,6 +30,11 @@ const AUDIO_DRIFT_MAX: MediaTime = MediaTime::from_millis(20);
 const COMPOSITION_MAX: MediaTime = MediaTime::from_millis(3000);
 /// Both tracks are off by a fault they share when one is off and the other by at least this.
 const SHARED_FAULT_MIN: MediaTime = MediaTime::from_millis(1000);
+/// Sound whose stamps have agreed with its samples for so long proves that the stamps tell the truth: one per cent off is
+/// seen every two seconds.
+const PROVEN_AFTER: Duration = Duration::from_secs(8);
+/// A picture without sound that falls behind bit by bit is brought back to the wall clock no more often than this.
+const POSTPONED_EVERY: Duration = Duration::from_secs(20);
 
 /// Where a unit stands on the session's timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +54,7 @@ pub enum ClockFault {
     #[error("the encoder's clock jumped; playback goes on behind a discontinuity")]
     Jump,
     /// Sound and picture are seconds apart.
-    #[error(
-        "sound and picture came more than 5 s apart and were put together by when they arrive; restart the encoder"
-    )]
+    #[error("sound and picture stayed seconds apart and were put together by when they arrive; restart the encoder")]
     Skew,
     /// All stamps are equal.
     #[error(
@@ -70,7 +74,9 @@ pub enum ClockFault {
 /// Both tracks share one offset, so lip-sync is what the publisher sent. Stamps are extended over wraps of 32 bits (and
 /// of 24, which some encoders make). A jump is rebased to where the wall clock is, so the timeline neither stretches nor
 /// shrinks against it; a gap that the wall clock confirms stays a gap. Stamps that stand still, or run more than two
-/// seconds away from the wall clock at an even speed, are not used any more: units are placed by when they arrive.
+/// seconds away from the wall clock at an even speed, are not used until they go with it again: units are placed by when
+/// they arrive. A congested network does the same to a true clock; there the stamps are kept, which sound proves true whose
+/// samples agree with them.
 /// Decode times rise strictly; a negative composition offset shifts decode times back, never presentation times. Audio is
 /// placed by its sample count, and re-anchored to its stamps by stretching (or shortening) one frame when it drifts by
 /// 20 ms.
@@ -95,6 +101,9 @@ pub struct Normaliser {
     composition: MediaTime,
     samples: Option<SampleClock>,
     skewed_since: Option<Instant>,
+    /// Since when the sound's stamps have agreed with its samples.
+    true_since: Option<Instant>,
+    postponed: Option<Instant>,
     reanchored: u64,
     fault: Option<ClockFault>,
 }
@@ -150,6 +159,7 @@ impl Normaliser {
         let near = counted.filter(|counted| (at - *counted).abs() <= AUDIO_DRIFT_MAX);
         if near.is_none() {
             self.reanchored += u64::from(counted.is_some());
+            self.true_since = Some(now);
             self.samples = Some(SampleClock { anchor: at, samples: 0, rate });
         }
         let dts = self.audio.rise(near.unwrap_or(at));
@@ -188,12 +198,6 @@ impl Normaliser {
         if let Some(clock) = &mut self.samples {
             clock.anchor -= span;
         }
-    }
-
-    /// How far a time of a track is ahead of what usually comes at `now`; negative when it is late.
-    pub fn ahead(&self, track: Track, time: MediaTime, now: Instant) -> MediaTime {
-        let clock = if track == Track::Video { &self.video } else { &self.audio };
-        time - (self.wall(now) - clock.pulse.base())
     }
 
     /// How often audio was re-anchored, since the beginning.
@@ -237,11 +241,17 @@ impl Normaliser {
             return Place { at: BASE, is_break: false, is_moved: true };
         };
         if own.by_arrival {
-            let (at, is_break) = own.step(wall, lasts);
+            let (mut at, is_break) = own.step(wall, lasts);
+            let is_mended = own.is_mended(stamped, shared, wall, now);
+            if is_mended {
+                let offset = own.offset;
+                at = stamped + offset;
+                self.shared = Some(offset);
+            }
             if is_break {
                 self.fault = Some(ClockFault::Jump);
             }
-            return Place { at, is_break, is_moved: is_break };
+            return Place { at, is_break, is_moved: is_break || is_mended };
         }
         let is_first = own.at.is_none();
         let (offset, is_break) = match own.find(stamped, shared, front, wall) {
@@ -267,7 +277,7 @@ impl Normaliser {
         if own.is_stuck() {
             own.by_arrival = true;
             self.fault = Some(ClockFault::Stuck);
-        } else if let Some(late) = self.judge(track, verdict) {
+        } else if let Some(late) = self.judge(track, verdict, now) {
             return Place { at: at + late, is_break: true, is_moved: true };
         } else if let Some(off) = self.skew(track, now) {
             let (own, _) = self.pair(track);
@@ -282,29 +292,48 @@ impl Normaliser {
     }
 
     /// Does what a verdict on one track asks for, on both tracks when both are off; how much later the unit is to stand.
-    fn judge(&mut self, track: Track, verdict: Verdict) -> Option<MediaTime> {
+    fn judge(&mut self, track: Track, verdict: Verdict, now: Instant) -> Option<MediaTime> {
+        let (off, is_sudden, drifts) = match verdict {
+            Verdict::Fine => return None,
+            Verdict::Drift(off) => (off, false, true),
+            Verdict::Late { off, is_sudden } => (off, is_sudden, false),
+        };
+        let (has_sound, is_proven) = (self.audio.is_running(now), self.is_proven(now));
+        let is_recent = self.postponed.is_some_and(|last| now.saturating_duration_since(last) < POSTPONED_EVERY);
         let (own, other) = self.pair(track);
-        let shares = other.at.is_some() && other.pulse.deviation().abs() >= SHARED_FAULT_MIN;
-        match verdict {
-            Verdict::Fine => None,
-            Verdict::Drift => {
-                own.by_arrival = true;
-                other.by_arrival |= shares;
-                self.fault = Some(ClockFault::Drift);
-                None
-            }
-            Verdict::Late(late) => {
-                own.postpone(late);
-                if shares {
-                    other.postpone(late);
-                }
-                let offset = own.offset;
-                self.shared = Some(offset);
-                self.samples = None;
-                self.fault = Some(ClockFault::Jump);
-                Some(late)
-            }
+        let beside = other.pulse.deviation();
+        let shares = other.at.is_some() && beside.abs() >= SHARED_FAULT_MIN;
+        let is_true = is_proven && (track == Track::Audio || (own.pulse.deviation() - beside).abs() < SHARED_FAULT_MIN);
+        // The network's doing; or an encoder's that is overloaded with one track, while the other is on time.
+        let is_alone = off > MediaTime::ZERO && other.is_running(now) && !shares;
+        if (is_true && !is_sudden) || (is_alone && !(drifts && track == Track::Audio)) {
+            return None;
         }
+        if drifts && (off < MediaTime::ZERO || has_sound) {
+            own.by_arrival = true;
+            other.by_arrival |= shares;
+            self.fault = Some(ClockFault::Drift);
+            return None;
+        }
+        if !is_sudden && !has_sound && is_recent {
+            return None;
+        }
+        own.postpone(off);
+        if shares {
+            other.postpone(off);
+        }
+        let offset = own.offset;
+        self.shared = Some(offset);
+        self.samples = None;
+        self.postponed = Some(now);
+        self.fault = Some(ClockFault::Jump);
+        Some(off)
+    }
+
+    /// The sound's samples agree with its stamps, and have done so for long.
+    fn is_proven(&self, now: Instant) -> bool {
+        let is_true = self.true_since.is_some_and(|since| now.saturating_duration_since(since) >= PROVEN_AFTER);
+        is_true && self.audio.is_running(now) && !self.audio.by_arrival
     }
 
     /// What brings this track to the other one, when they have been too far apart for too long and this is the one that is
@@ -312,9 +341,10 @@ impl Normaliser {
     fn skew(&mut self, track: Track, now: Instant) -> Option<MediaTime> {
         let (own, other) = self.pair(track);
         let (Some(at), Some(beside)) = (own.at, other.at) else { return None };
-        let apart = (at - beside).abs() > SKEW_MAX && other.is_running(now);
-        let is_culprit = own.pulse.deviation().abs() >= other.pulse.deviation().abs();
-        if !apart {
+        let apart = (at - beside).abs();
+        let off = own.pulse.deviation();
+        let is_culprit = off.abs() >= other.pulse.deviation().abs() && (off < -SKEW_MAX || apart > JOIN_MAX);
+        if apart <= SKEW_MAX || !other.is_running(now) {
             self.skewed_since = None;
             return None;
         }

@@ -6,9 +6,14 @@ use media::{AccessUnit, AudioCodec, AudioConfig, Config, MediaTime, aac};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Sound that has not come for so long is missing. The prober waits two seconds for a track (DESIGN 8.5), players less.
+/// Sound that has not come for so long beside pictures is missing; players wait less.
 const MISSING_AFTER: Duration = Duration::from_secs(1);
-/// Silence ends this far behind the picture, so that returning sound finds its place free.
+/// The first frame of a sound whose configuration is there may take so long; the prober waits two seconds for it (DESIGN 8.5).
+const FIRST_AFTER: Duration = Duration::from_millis(1960);
+/// While no picture comes for longer than this, the network stalls and nothing is missing.
+const STALL: Duration = Duration::from_millis(500);
+/// Silence ends at least this far behind the picture, and as far as the sound was, so that returning sound finds its place
+/// free.
 const BEHIND: MediaTime = MediaTime::from_millis(500);
 /// No more silence than this is made at a time; a longer hole is left one.
 const FILLED_MAX: MediaTime = MediaTime::from_millis(10_000);
@@ -22,9 +27,16 @@ const ASSUMED: [u8; 2] = [0x11, 0x90];
 pub(crate) struct Silence {
     /// The metadata announced sound.
     is_announced: bool,
-    /// When the first picture came, and where it stands.
-    first_picture: Option<(Instant, MediaTime)>,
-    last_sound: Option<Instant>,
+    /// Where the first picture stands, and the newest.
+    first_picture: Option<MediaTime>,
+    newest_picture: Option<MediaTime>,
+    last_picture: Option<Instant>,
+    /// For how long pictures have come without sound.
+    missed: Duration,
+    /// Sound has come.
+    is_heard: bool,
+    /// How far the sound that came last was behind the picture.
+    lag: MediaTime,
     /// Where the sound ends that was given so far.
     sound_end: Option<MediaTime>,
     assumed: Option<Arc<AudioConfig>>,
@@ -64,9 +76,17 @@ impl Silence {
 
     /// A picture at `dts` came at `now`; what of the sound of `config` is missing beside it.
     pub fn picture(&mut self, dts: MediaTime, now: Instant, config: Option<&Arc<AudioConfig>>) -> Option<Hole> {
-        let (first, from) = *self.first_picture.get_or_insert((now, dts));
-        let since = self.last_sound.unwrap_or(first);
-        if now.saturating_duration_since(since) < MISSING_AFTER {
+        let from = *self.first_picture.get_or_insert(dts);
+        self.newest_picture = self.newest_picture.max(Some(dts));
+        let step = self.last_picture.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        let step = step.min(STALL);
+        self.missed += step;
+        let is_missing = match config {
+            // The next picture may come too late for the prober.
+            Some(_) if !self.is_heard => self.missed + step > FIRST_AFTER,
+            _ => self.missed >= MISSING_AFTER,
+        };
+        if !is_missing {
             return None;
         }
         let config = match config {
@@ -74,15 +94,23 @@ impl Silence {
             None if self.is_announced => self.assumed()?,
             None => return None,
         };
-        Hole::new(config, from, dts - BEHIND)
+        let frame = MediaTime::from_units(i64::from(config.frame_samples), config.sample_rate);
+        Hole::new(config, from, dts - BEHIND.max(self.lag + frame))
     }
 
     /// A frame of sound of `config` is given at `at` until `end`; what is missing between it and the sound before.
-    pub fn sound(&mut self, at: MediaTime, end: MediaTime, now: Instant, config: &Arc<AudioConfig>) -> Option<Hole> {
-        self.last_sound = Some(now);
+    pub fn sound(&mut self, at: MediaTime, end: MediaTime, config: &Arc<AudioConfig>) -> Option<Hole> {
+        self.heard();
+        self.lag = self.newest_picture.map_or(MediaTime::ZERO, |picture| picture - at);
         let before = self.sound_end.replace(end)?;
         let is_hole = (HOLE_MIN..=FILLED_MAX).contains(&(at - before));
         if is_hole { Hole::new(Arc::clone(config), before, at) } else { None }
+    }
+
+    /// Sound came, whether there is a place for it or not: silence ends here, or it would keep the sound's place for ever.
+    pub fn heard(&mut self) {
+        self.is_heard = true;
+        self.missed = Duration::ZERO;
     }
 
     /// Silence was given until `end`.

@@ -107,6 +107,18 @@ async fn ffmpegs_units_are_in_the_feed_in_order() {
 }
 
 #[tokio::test]
+async fn what_is_held_back_when_a_publisher_leaves_is_played_to_its_end_at_its_pace() {
+    let mut house = House::open(Limits::default(), None).await;
+    let url = format!("rtmp://{}/live/KEY", house.address);
+    let began = Instant::now();
+    let ((ok, said), (items, end)) = tokio::join!(ffmpeg(6, H264_AAC, &url), house.items());
+    assert!(ok, "{said}");
+    assert_eq!((end, units(&items, Track::Video).len()), (FeedEnd::Finished, 150));
+    // Two seconds at once, four at 1.25 times real time.
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn rtmps_works_and_a_new_certificate_is_used_at_once() {
     let (certificates, current) = watch::channel(certificate("old.example"));
     let mut house = House::open(Limits::default(), Some(current)).await;

@@ -149,6 +149,8 @@ impl Encoder {
         let composition = match (video.reorders, is_key, n % 2) {
             (false, ..) => 0,
             (true, true, _) => frame_ms,
+            // Nothing is shown behind the next key frame.
+            (true, false, 1) if n + 1 == video.gop => frame_ms,
             (true, false, 1) => 2 * frame_ms,
             (true, false, _) => 0,
         };

@@ -1,7 +1,9 @@
 //! The promises every playlist keeps, whatever the publisher and the network do.
 
 use crate::roof::NOON;
+use crate::script::{Fault, Trouble};
 use crate::{Roof, Script, Story};
+use ingest::Tally;
 use std::collections::BTreeMap;
 
 /// How far the date of a segment's end may be before the moment it is listed: what the network held back, and what a
@@ -9,8 +11,12 @@ use std::collections::BTreeMap;
 const DATE_LATE_MS: i64 = 30_000;
 /// How far after: media may be two seconds ahead of real time before it is held back, and dates follow slowly.
 const DATE_AHEAD_MS: i64 = 4_000;
-/// When the publisher is gone, what was held back comes at once.
-const HELD_BACK_MS: i64 = 20_000;
+/// The most of a backlog that is caught up with: so much later than it was made its first picture came, from which dates run.
+const BACKLOG_MAX_MS: i64 = 10_000;
+/// A backlog is given a quarter faster than real time.
+const CAUGHT_UP: i64 = 4;
+/// Segments that a probe, a worker and the end of a show may cost.
+const SEGMENTS_LESS: u64 = 3;
 /// The same when nothing goes wrong: a segment, a part, a worker and the network's delay.
 const HEALTHY_LATE_MS: i64 = 6_000;
 /// A segment begins where the one before ended, if that is within a frame of the plan; this and a frame.
@@ -28,6 +34,7 @@ struct Listed {
 
 /// Reads all media playlists as they change.
 pub struct Judge {
+    script: Script,
     is_healthy: bool,
     apart_max: f64,
     ahead_max_ms: i64,
@@ -43,7 +50,11 @@ impl Judge {
         let frame = script.video.map_or(0.0, |v| f64::from(v.fps.1) / f64::from(v.fps.0));
         let apart_max = START_APART_S + frame;
         let (seen, first, closed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { is_healthy: script.is_healthy(), apart_max, ahead_max_ms: DATE_AHEAD_MS, seen, first, closed }
+        // Stamps that are wrong may be given faster than real time too, until they are mended.
+        let ahead_ms = if script.faults.is_empty() { script.backlog_ms.min(BACKLOG_MAX_MS) } else { BACKLOG_MAX_MS };
+        let ahead_max_ms = DATE_AHEAD_MS + ahead_ms;
+        let script = script.clone();
+        Self { is_healthy: script.is_healthy(), script, apart_max, ahead_max_ms, seen, first, closed }
     }
 
     /// Reads what has changed since the last look.
@@ -70,9 +81,21 @@ impl Judge {
     ///
     /// # Errors
     /// The first promise that is broken.
-    pub fn close(&mut self, roof: &Roof, now_ms: u64) -> Result<(), String> {
-        self.ahead_max_ms = HELD_BACK_MS;
+    pub fn close(&mut self, roof: &Roof, tally: &Tally, closed: Option<&str>, now_ms: u64) -> Result<(), String> {
         self.look(roof, now_ms)?;
+        if self.is_healthy {
+            self.untouched(roof, tally, closed)?;
+        }
+        // Sound proves that a congested publisher's stamps are true.
+        let has_sound = self.script.audio_hz.is_some();
+        let is_stalled = |fault: &Fault| match fault.kind {
+            Trouble::Stall => true,
+            Trouble::Congestion(_) => has_sound,
+            _ => false,
+        };
+        if self.script.backlog_ms <= BACKLOG_MAX_MS && self.script.faults.iter().all(is_stalled) {
+            ensure(tally.breaks == 0 && tally.dropped() == 0, || format!("the network broke a clock: {tally:?}"))?;
+        }
         let Some((one, of_one)) = self.seen.iter().next() else { return Ok(()) };
         for (other, of_other) in self.seen.iter().skip(1) {
             for (msn, a) in of_one {
@@ -90,6 +113,29 @@ impl Judge {
             }
         }
         Ok(())
+    }
+
+    /// A healthy publisher's show is whole: nothing broken, dropped or invented.
+    fn untouched(&self, roof: &Roof, tally: &Tally, closed: Option<&str>) -> Result<(), String> {
+        ensure(closed.is_none(), || format!("a healthy publisher was closed: {closed:?}"))?;
+        let has_sound = self.script.audio_hz.is_some();
+        let is_whole = tally.dropped() == 0 && tally.breaks == 0 && (tally.silent_units == 0 || !has_sound);
+        ensure(is_whole, || format!("a healthy publisher's media was touched: {tally:?}"))?;
+        let mut most = 0;
+        for (id, of_one) in &self.seen {
+            let breaks = of_one.values().filter(|listed| listed.discontinuity).count();
+            // A source that can't be passed on as it is gets encoded behind a discontinuity; the end may lack a track.
+            let is_torn = breaks > 0 && self.script.is_plain();
+            // Sound that is announced and never comes is silence after a second, which may be too late for the first segment.
+            let is_announced_only = id == "audio" && !has_sound;
+            let gap = of_one.iter().rev().skip(1).find(|(_, listed)| listed.gap && !is_announced_only);
+            ensure(gap.is_none() && !is_torn, || {
+                format!("{id}: a healthy publisher has {breaks} discontinuities, gap {gap:?}\n{}", texts(roof))
+            })?;
+            most = most.max(of_one.len() as u64);
+        }
+        let least = (self.script.lasts_ms / 1000 / u64::from(self.script.target_s)).saturating_sub(SEGMENTS_LESS);
+        ensure(most >= least, || format!("{most} segments, {least} were expected\n{}", texts(roof)))
     }
 
     /// What was seen.
@@ -142,6 +188,14 @@ impl Judge {
                             let end_ms = ((listed.date + duration - noon as f64) * 1000.0) as i64;
                             let late = now_ms as i64 - end_ms;
                             let late_max = if self.is_healthy { HEALTHY_LATE_MS } else { DATE_LATE_MS };
+                            let backlog_ms = self.script.backlog_ms;
+                            let caught_up = CAUGHT_UP * backlog_ms + HEALTHY_LATE_MS;
+                            let is_near = late + backlog_ms <= HEALTHY_LATE_MS;
+                            if self.script.faults.is_empty() && backlog_ms <= BACKLOG_MAX_MS {
+                                ensure(is_near || (now_ms as i64) < caught_up, || {
+                                    format!("segment {msn} is listed {} ms after it was made", late + backlog_ms)
+                                })?;
+                            }
                             ensure((-self.ahead_max_ms..=late_max).contains(&late), || {
                                 format!("segment {msn} is dated {late} ms before it was listed")
                             })?;

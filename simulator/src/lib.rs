@@ -120,9 +120,18 @@ fn play(seed: u64, script: &Script, at_ms: &mut u64) -> Result<Story, String> {
         }
         *at_ms += STEP_MS;
     }
-    server.intake.finish(|item| roof.item(item, start + Duration::from_millis(*at_ms)));
+    // What was held back is played to its end.
+    while server.intake.due(start + Duration::from_millis(*at_ms)).is_some() {
+        *at_ms += STEP_MS;
+        let now = start + Duration::from_millis(*at_ms);
+        server.release(now, &mut roof);
+        if at_ms.is_multiple_of(TICK_MS) {
+            roof.tick(now, *at_ms);
+            judge.look(&roof, *at_ms)?;
+        }
+    }
     roof.finish();
-    judge.close(&roof, *at_ms)?;
+    judge.close(&roof, server.intake.tally(), server.closed.as_deref(), *at_ms)?;
     Ok(Story { closed: server.closed, ..judge.story() })
 }
 

@@ -17,7 +17,10 @@ pub(crate) struct Link {
 
 impl Link {
     pub fn new(script: &Script, random: Random) -> Self {
-        let faults = script.faults.iter().filter(|f| matches!(f.kind, Trouble::Stall | Trouble::Garbage));
+        let faults = script
+            .faults
+            .iter()
+            .filter(|f| matches!(f.kind, Trouble::Stall | Trouble::Congestion(_) | Trouble::Garbage));
         let (delay_ms, jitter_ms) = (script.delay_ms, script.jitter_ms);
         Self { random, delay_ms, jitter_ms, faults: faults.copied().collect(), on_the_way: VecDeque::new(), sent: 0 }
     }
@@ -40,6 +43,12 @@ impl Link {
             }
             self.sent += piece.len() as u64;
             let mut due = now_ms + self.delay_ms + self.random.range(0, self.jitter_ms as i64 + 1) as u64;
+            for fault in &self.faults {
+                let is_active = (fault.at_ms..fault.at_ms + fault.lasts_ms).contains(&due);
+                if let (Trouble::Congestion(percent), true) = (fault.kind, is_active) {
+                    due = fault.at_ms + (due - fault.at_ms) * 100 / percent;
+                }
+            }
             for fault in self.faults.iter().filter(|f| f.kind == Trouble::Stall) {
                 // A network that stalls for longer than a minute is a broken connection.
                 let until = fault.at_ms + fault.lasts_ms.min(12_000);

@@ -64,6 +64,8 @@ pub enum Trouble {
     Pause,
     /// The network carries nothing; it comes later at once.
     Stall,
+    /// The network carries so many per cent of what is sent; what waits for it comes at once when that is over.
+    Congestion(u64),
     /// So many of a hundred pictures are left out.
     Loss(u64),
     /// No sound.
@@ -128,6 +130,11 @@ impl Script {
         }
     }
 
+    /// Its pictures can be passed on as they are: groups of two seconds at most, and no more than 60 pictures a second.
+    pub fn is_plain(&self) -> bool {
+        self.video.is_none_or(|v| v.gop * v.fps.1 <= 2 * v.fps.0 && v.fps.0 <= 60 * v.fps.1)
+    }
+
     /// Nothing goes wrong but what is the network's.
     pub fn is_healthy(&self) -> bool {
         self.faults.is_empty() && self.backlog_ms <= 1_500
@@ -135,7 +142,7 @@ impl Script {
 }
 
 fn fault(random: &mut Random, lasts_ms: u64) -> Fault {
-    let kind = match random.range(0, 18) {
+    let kind = match random.range(0, 19) {
         0 => Trouble::Jump(random.range(-60_000, 60_000)),
         1 => Trouble::Jump(random.range(-4_000, 4_000)),
         2 => Trouble::Jump(random.bits() as i32 as i64),
@@ -152,6 +159,7 @@ fn fault(random: &mut Random, lasts_ms: u64) -> Fault {
         14 => Trouble::SameConfig,
         15 => Trouble::OddComposition,
         16 => Trouble::Damage,
+        17 => Trouble::Congestion(random.range(70, 99) as u64),
         _ => Trouble::Garbage,
     };
     let long = random.range(500, lasts_ms as i64) as u64;

@@ -217,13 +217,17 @@ fn a_burst_is_held_back_until_its_time_and_nothing_is_lost() {
     let at_once = bench.times(Track::Video);
     assert!((48..=55).contains(&at_once.len()), "two seconds at once: {}", at_once.len());
     for n in 200..400 {
-        bench.show(100 + u64::from(n - 200) * 40, n, false);
+        let wall = 100 + u64::from(n - 200) * 40;
+        bench.show(wall, n, false);
         let newest = *bench.times(Track::Video).last().expect("some");
-        assert!(newest <= 100 + i64::from(n - 200) * 40 + 2_100, "at the speed of real time: {newest}");
-        let due = bench.intake.due(bench.start + Duration::from_millis(100 + u64::from(n - 200) * 40));
-        assert!(due.is_some_and(|due| due <= bench.start + Duration::from_millis(200 + u64::from(n - 200) * 40)));
+        assert!(newest <= 2_100 + wall as i64 * 5 / 4, "a quarter faster than real time: {newest} at {wall}");
+        let due = bench.intake.due(bench.start + Duration::from_millis(wall));
+        assert!(due.is_some_and(|due| due <= bench.start + Duration::from_millis(wall + 100)));
     }
-    bench.intake.finish(|item| bench.items.push(item));
+    for wall in (8_000..24_000).step_by(10) {
+        bench.intake.release(bench.start + Duration::from_millis(wall), |item| bench.items.push(item));
+    }
+    assert_eq!(bench.intake.due(bench.start + Duration::from_secs(24)), None, "all of it is given");
     assert_eq!(bench.times(Track::Video), (0..400).map(|n| n * 40).collect::<Vec<_>>());
     assert_eq!((bench.intake.tally().burst, bench.intake.tally().breaks), (0, 0));
 }
@@ -244,7 +248,7 @@ fn more_than_ten_seconds_of_burst_lose_their_oldest_groups_and_leave_no_hole() {
     assert!(video.windows(2).all(|w| w[1] - w[0] <= 80), "no hole");
     assert!(bench.times(Track::Audio).windows(2).all(|w| (1..=1_000).contains(&(w[1] - w[0]))));
     let last = *video.last().expect("some");
-    assert!((21_000..23_100).contains(&last), "at the speed of real time after 21 s: {last}");
+    assert!((21_000..31_100).contains(&last), "ten seconds ahead of real time at most after 21 s: {last}");
     let breaks: Vec<_> =
         bench.items.windows(2).filter(|w| matches!(w[0], FeedItem::Break)).map(|w| w[1].clone()).collect();
     assert!((1..=tally.breaks).contains(&(breaks.len() as u64)), "{breaks:?}");
@@ -345,3 +349,5 @@ proptest! {
         }
     }
 }
+
+mod healthy;

@@ -26,6 +26,8 @@ const PERIOD_MIN: MediaTime = MediaTime::from_millis(4);
 const PERIOD_MAX: MediaTime = MediaTime::from_millis(1000);
 /// The share of its distance from the wall clock that a unit placed by arrival makes up for: about a second for all of it.
 const PULL: i64 = 20;
+/// Stamps that are believed again take the other track's offset when it puts them this near to where they are by arrival.
+const MENDED_NEAR: MediaTime = MediaTime::from_millis(300);
 /// A track is running while its last unit came this short a time ago.
 const RUNNING: Duration = Duration::from_secs(1);
 
@@ -43,6 +45,8 @@ pub(super) enum Found {
 pub(super) struct Clock {
     /// The last stamp, extended to 64 bits, milliseconds.
     extended: Option<i64>,
+    /// What wraps of 24 bits have added to it.
+    wrapped: i64,
     /// Added to an extended stamp.
     pub offset: MediaTime,
     /// The latest place of a stamp, before the rules for decode times.
@@ -53,6 +57,8 @@ pub(super) struct Clock {
     /// Its stamps are of no use.
     pub by_arrival: bool,
     pub pulse: Pulse,
+    /// How its stamps go with the wall clock while they are of no use.
+    told: Pulse,
     /// The mean step from stamp to stamp, without jumps.
     step: Option<MediaTime>,
     /// When the last units came, newest last.
@@ -65,7 +71,10 @@ pub(super) struct Clock {
 impl Clock {
     /// Extends the stamp of a unit that came at `now`; the first one in the manner of the other track's.
     pub fn read(&mut self, stamp: u32, other: &Clock, now: Instant) -> MediaTime {
-        let extended = extend(stamp, self.extended.or(other.extended));
+        let manner =
+            if self.extended.is_some() { (self.extended, self.wrapped) } else { (other.extended, other.wrapped) };
+        let extended;
+        (extended, self.wrapped) = extend(stamp, manner.0, manner.1);
         if let Some(step) = self.extended.map(|last| MediaTime::from_millis(extended - last))
             && (MediaTime::from_ticks(1)..=PERIOD_MAX).contains(&step)
         {
@@ -135,6 +144,19 @@ impl Clock {
         (at, is_break)
     }
 
+    /// Whether its stamps, of no use so far, have gone with time for long enough to be believed again. They are then, and
+    /// its places go on from the one by arrival; with `shared` as its offset when that is near, for the lip-sync's sake.
+    pub fn is_mended(&mut self, stamped: MediaTime, shared: MediaTime, wall: MediaTime, now: Instant) -> bool {
+        self.told.look(wall - stamped, now);
+        let Some(at) = self.at.filter(|_| self.told.is_even()) else { return false };
+        self.offset = if (stamped + shared - at).abs() <= MENDED_NEAR { shared } else { at - stamped };
+        self.at = Some(stamped + self.offset);
+        self.by_arrival = false;
+        self.told = Pulse::default();
+        self.pulse.forget();
+        true
+    }
+
     /// The longest composition offset that reordering of this track's pictures explains.
     pub fn composition_max(&self) -> MediaTime {
         let steps = self.step.map(|step| MediaTime::from_ticks(step.ticks() * REORDER_MAX));
@@ -176,16 +198,14 @@ impl Clock {
     }
 }
 
-/// The 64-bit stamp nearest to `last` that ends in these 32 bits.
-fn extend(stamp: u32, last: Option<i64>) -> i64 {
-    let Some(last) = last else { return i64::from(stamp) };
-    let step = i64::from(stamp.wrapping_sub(last as u32) as i32);
+/// The 64-bit stamp nearest to `last` that ends in these bits, when wraps of 24 bits have added `wrapped` to it; and what
+/// they have added by now.
+fn extend(stamp: u32, last: Option<i64>, wrapped: i64) -> (i64, i64) {
+    let Some(last) = last else { return (i64::from(stamp), 0) };
+    let step = i64::from(stamp.wrapping_sub((last - wrapped) as u32) as i32);
     // A step back of almost exactly 2^24 from just below a multiple of it is a 24-bit wrap, not a jump.
-    let wrapped = step + WRAP_24_MS;
-    if (-JUMP_BACK.as_millis()..=JUMP_FORWARD.as_millis()).contains(&wrapped)
-        && i64::from(stamp) < 2 * JUMP_FORWARD.as_millis()
-    {
-        return last + wrapped;
-    }
-    last + step
+    let over = step + WRAP_24_MS;
+    let is_wrap = (-JUMP_BACK.as_millis()..=JUMP_FORWARD.as_millis()).contains(&over)
+        && i64::from(stamp) < 2 * JUMP_FORWARD.as_millis();
+    if is_wrap { (last + over, wrapped + WRAP_24_MS) } else { (last + step, wrapped) }
 }

@@ -13,6 +13,8 @@ const WINDOW_MAX: Duration = Duration::from_secs(4);
 const FOLLOWS: MediaTime = MediaTime::from_millis(10);
 /// Farther from the wall clock than this is a fault (RELIABILITY A11).
 const OFF_MAX: MediaTime = MediaTime::from_millis(2000);
+/// Less than this early is left to the crystal's speed.
+const EARLY: MediaTime = MediaTime::from_millis(100);
 /// Windows that show a speed.
 const WINDOWS: usize = 6;
 /// An even speed changes from window to window by at most this, or by two fifths of itself.
@@ -27,10 +29,15 @@ const FLAT: MediaTime = MediaTime::from_millis(300);
 pub(super) enum Verdict {
     /// Nothing that the network could not have done.
     Fine,
-    /// Its clock runs at another speed than time.
-    Drift,
-    /// It stood still for so long, and goes on as if it had not.
-    Late(MediaTime),
+    /// It goes away from the wall clock at an even speed, and is so far off: another clock, or a network that carries less
+    /// than is sent.
+    Drift(MediaTime),
+    /// It is late by so much and stays so.
+    Late {
+        off: MediaTime,
+        /// It was on time a moment ago: it stood still, and goes on as if it had not.
+        is_sudden: bool,
+    },
 }
 
 /// Follows the lateness of one track: where the wall clock is minus where its units stand.
@@ -65,7 +72,9 @@ impl Pulse {
         if self.windows.len() > WINDOWS {
             self.windows.pop_front();
         }
-        self.base = Some(base + (least - base).clamp(-FOLLOWS, FOLLOWS));
+        // A track that is early by the same for long began late, as behind a burst.
+        let is_early = least < base - EARLY && self.is_even();
+        self.base = Some(if is_early { least } else { base + (least - base).clamp(-FOLLOWS, FOLLOWS) });
         self.verdict()
     }
 
@@ -86,6 +95,15 @@ impl Pulse {
         self.recent() - self.base()
     }
 
+    /// For all its windows it has gone with time.
+    pub fn is_even(&self) -> bool {
+        self.windows.len() == WINDOWS && self.steps().all(|step| step.abs() < FOLLOWS + FOLLOWS)
+    }
+
+    fn steps(&self) -> impl Iterator<Item = MediaTime> {
+        self.windows.iter().zip(self.windows.iter().skip(1)).map(|(a, b)| *b - *a)
+    }
+
     /// Its places were moved, and say nothing together with those before.
     pub fn forget(&mut self) {
         self.windows.clear();
@@ -100,16 +118,16 @@ impl Pulse {
             return Verdict::Fine;
         }
         if self.windows.len() == WINDOWS {
-            let steps = || self.windows.iter().zip(self.windows.iter().skip(1)).map(|(a, b)| *b - *a);
-            let mean = MediaTime::from_ticks(steps().map(MediaTime::ticks).sum::<i64>() / (WINDOWS as i64 - 1));
+            let mean = MediaTime::from_ticks(self.steps().map(MediaTime::ticks).sum::<i64>() / (WINDOWS as i64 - 1));
             let even = EVEN.max(MediaTime::from_ticks(mean.abs().ticks() * 2 / 5));
-            let is_steady = steps().all(|step| (step - mean).abs() <= even);
+            let is_steady = self.steps().all(|step| (step - mean).abs() <= even);
             let grows = mean.ticks().signum() == off.ticks().signum() && mean.abs() >= FOLLOWS + FOLLOWS;
             if is_steady && grows && mean > FAST_MAX {
-                return Verdict::Drift;
+                return Verdict::Drift(off);
             }
         }
         let is_flat = *before - self.base() > OFF_MAX && (-EVEN..=FLAT).contains(&(*newest - *before));
-        if is_flat { Verdict::Late(off) } else { Verdict::Fine }
+        let is_sudden = self.windows.len() < WINDOWS || self.steps().any(|step| step >= OFF_MAX);
+        if is_flat { Verdict::Late { off, is_sudden } } else { Verdict::Fine }
     }
 }

@@ -402,3 +402,5 @@ proptest! {
         }
     }
 }
+
+mod truth;

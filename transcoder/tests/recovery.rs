@@ -43,9 +43,12 @@ async fn crash(name: &str, with: rustix::process::Signal) {
     signal(first, with);
     if with == rustix::process::Signal::SEGV {
         // Rust's own handler takes the first for a stack overflow that it was not, and leaves the next to the system; a fault
-        // of its own would come again at once. Signals that wait are one.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        signal(first, with);
+        // of its own would come again at once. Signals that wait are one, so it gets them until it is gone.
+        let pid = rustix::process::Pid::from_raw(first as i32).expect("a process id");
+        while std::path::Path::new(&format!("/proc/{first}")).exists() {
+            let _gone = rustix::process::kill_process(pid, with);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
     session.give(&units[100..101]).await;
     while session.played.restarts.is_empty() {

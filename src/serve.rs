@@ -42,7 +42,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let doors = Doors::bind(&config).await?;
     // A missing decoder or encoder is found now, not when the first streamer comes.
     let machine = machine::require_media(config.encoder()).await?;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = pipelines::cost::cores();
     let budget = Budget::new(cores, machine.speed);
     tracing::info!(cores, speed = machine.speed as u64, "samples a core encodes in a second, measured");
     let metrics = install_metrics()?;

@@ -1,10 +1,10 @@
 //! What encoding costs on this machine: measured once, by encoding a made-up picture and looking at the processor time.
 
+use crate::counters::processor_time;
 use crate::encode::{Encoder, Recipe, Stamp, raw_info};
 use crate::plugins;
 use gstreamer as gst;
 use media::{ColorInfo, FrameRate, MediaTime, Rung};
-use std::time::Duration;
 
 /// Luma samples a second that x264 veryfast encodes on one core of the machine this was written on: 1280x720 at 30 fps takes
 /// half of one (10.4 CPU-s per 20 s of film). What a machine is taken for until it is measured.
@@ -19,6 +19,11 @@ const DECODE_COST: f64 = 0.16;
 /// Pictures of the measurement: 0.2 s of processor time on the machine above.
 const PICTURES: i64 = 45;
 const RATE: FrameRate = FrameRate { num: 30, den: 1 };
+
+/// Cores this process may use, at least 1.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
 
 /// Luma samples a second of a picture size and rate.
 fn samples(width: u32, height: u32, rate: FrameRate) -> f64 {
@@ -73,9 +78,4 @@ pub(crate) fn measure() -> Option<f64> {
     encoder.drain();
     let spent = (processor_time() - before).as_secs_f64();
     Some(PICTURES as f64 * f64::from(rung.width * rung.height) / spent.max(0.001))
-}
-
-fn processor_time() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }

@@ -3,9 +3,16 @@
 use media::MediaTime;
 use media::wire::{FromWorker, RUNGS_MAX, Stats};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Stamps before any session; "nothing yet".
 const NONE: i64 = i64::MIN;
+
+/// Processor time this process has used.
+pub(crate) fn processor_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
 
 /// Counters and newest stamps; read for each heartbeat.
 #[derive(Debug)]
@@ -76,7 +83,6 @@ impl Counters {
     pub fn stats(&self) -> FromWorker {
         let newest_in = self.newest_in.load(Relaxed);
         let slowest = self.newest_out.iter().map(|n| n.load(Relaxed)).filter(|n| *n != NONE).min();
-        let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         FromWorker::Stats(Stats {
             pictures_in: self.pictures_in.load(Relaxed),
             pictures_decoded: self.decoded.load(Relaxed),
@@ -87,7 +93,7 @@ impl Counters {
             frames_in: self.frames_in.load(Relaxed),
             frames_out: self.frames_out.load(Relaxed),
             lag: slowest.map_or(MediaTime::ZERO, |slowest| MediaTime::from_ticks((newest_in - slowest).max(0))),
-            cpu_ms: u64::try_from(cpu.tv_sec * 1000 + cpu.tv_nsec / 1_000_000).unwrap_or(0),
+            cpu_ms: u64::try_from(processor_time().as_millis()).unwrap_or(u64::MAX),
         })
     }
 }

@@ -227,8 +227,7 @@ fn tune(graph: &Graph, element: &str, rung: &Rung, info: &VideoInfo) {
             let samples = f64::from(rung.width) * f64::from(rung.height) * rate;
             graph.set("encoder", "threads", &(samples / THREAD_SAMPLES).ceil().clamp(1.0, THREADS_MAX).to_string());
             graph.set("encoder", "bitrate", &kilobits);
-            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            if cost::is_large(samples, cores) {
+            if cost::is_large(samples, cost::cores()) {
                 graph.set("encoder", "speed-preset", "superfast");
             }
         }

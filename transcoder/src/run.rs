@@ -321,10 +321,7 @@ async fn listen(
                 watch.decoded.store(stats.pictures_decoded, Relaxed);
                 record(&before, &stats);
                 before = stats;
-                shared.state().balance(std::time::Instant::now()).inspect(|change| {
-                    note_change(change);
-                    shared.changed.notify_one();
-                })
+                shared.state().balance(std::time::Instant::now()).inspect(|_| shared.changed.notify_one())
             }
             FromWorker::Notice { text } => {
                 tracing::warn!(text, "worker says");
@@ -345,14 +342,6 @@ async fn listen(
             watch.heard_ms.store(watch.now_ms(), Relaxed);
         }
     }
-}
-
-fn note_change(change: &Output) {
-    let name = match change {
-        Output::Shed { .. } => "weir_transcoder_rungs_shed_total",
-        _ => "weir_transcoder_rungs_restored_total",
-    };
-    metrics::counter!(name).increment(1);
 }
 
 fn picture(

@@ -184,7 +184,13 @@ impl State {
         let from = (!rests).then_some(slowest);
         self.urgent = Some(ToWorker::Rung { rung: u8::try_from(index).ok()?, from });
         let rendition = Arc::clone(&lane.name);
-        Some(if rests { Output::Shed { rendition, lag } } else { Output::Restored { rendition } })
+        Some(if rests {
+            metrics::counter!("weir_transcoder_rungs_shed_total").increment(1);
+            Output::Shed { rendition, lag }
+        } else {
+            metrics::counter!("weir_transcoder_rungs_restored_total").increment(1);
+            Output::Restored { rendition }
+        })
     }
 }
 

@@ -11,7 +11,7 @@ WEIR := target/release/weir
 PLAYER_SOURCES := $(shell find player -path player/node_modules -prune -o -path player/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build player test check accept bench fuzz sim clean install
+.PHONY: help run build player test check accept bench fuzz sim soak clean install
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,8 @@ help: ## list these commands
 	@echo "  make run DEMO=0 DATA=/srv/weir   no test card; another data directory (default ./data)"
 	@echo "  make accept ONLY=latency         one section of the acceptance run"
 	@echo "  make sim SEED=4711               one seed of the simulator with its story; make sim SEEDS=500 for more or fewer"
+	@echo "  make soak MINUTES=10 SEED=4711   a shorter soak; the same faults in the same order"
+	@echo "  make fuzz SECONDS=600            ten minutes for each parser, one parser on each core"
 
 run: install ## install what is missing, build, start the server
 	@$(MAKE) --no-print-directory build
@@ -70,6 +72,11 @@ sim: ## ten thousand made-up streams over a made-up network through the pure cor
 	@scripts/install build
 	$(CARGO) build --release --locked -p simulator
 	@target/release/simulator $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
+
+soak: ## an hour of the real server with publishers, viewers and faults at random; a row goes to ACCEPTANCE.md
+	@scripts/install test
+	@$(MAKE) --no-print-directory build
+	@MINUTES="$(MINUTES)" SEED="$(SEED)" scripts/soak
 
 fuzz: ## feed the parsers of outside bytes with made-up input
 	@scripts/install build

@@ -4,11 +4,12 @@
 mod kit;
 
 use bytes::Bytes;
+use kit::stage::{RATE, Stage, frame, picture};
 use kit::{judge, plan};
 use media::{AccessUnit, AudioConfig, Config, MediaTime, aac};
 use packager::{AudioFacts, Packager, SourceFacts};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn config(record: &'static [u8]) -> Arc<AudioConfig> {
     Arc::new(aac::parse_config(&Bytes::from_static(record)).unwrap())
@@ -56,4 +57,32 @@ fn sound_with_a_new_configuration_is_one_discontinuity() {
     let listed = judge(audio.playlist().borrow().full.text());
     assert_eq!(listed.segments.iter().filter(|s| s.discontinuity).count(), 1);
     assert!(audio.init(1).is_some() && audio.init(2).is_none());
+}
+
+#[test]
+fn sound_a_frame_before_the_first_picture_of_a_return_is_no_segment() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(90, 60, true);
+    stage.packager.away();
+    let gone = stage.now();
+    for step in 1..=103 {
+        stage.packager.tick(gone + Duration::from_millis(step * 100));
+    }
+    let back = gone + Duration::from_millis(10_300);
+    let at = stage.packager.resume_at(back);
+    stage.packager.rejoin();
+    let config = Arc::clone(&stage.config);
+    let first = at + MediaTime::from_units(1024, 48_000);
+    for n in 0..150 {
+        stage.packager.source(&frame(at + MediaTime::from_units(n * 1024, 48_000)), back);
+        let now = back + MediaTime::from_units(n * 1024, 48_000).to_duration();
+        if n < 90 {
+            stage.packager.source(&picture(&config, first + RATE.time_of(n), n % 60 == 0), now);
+        }
+        stage.packager.tick(now);
+    }
+    let gaps = |id: &str| stage.listed(id).segments.iter().take(8).map(|s| s.gap).collect::<Vec<_>>();
+    let (pictures, sound) = (gaps("source"), gaps("audio"));
+    assert!(pictures.iter().filter(|gap| **gap).count() >= 5 && pictures.contains(&false), "{pictures:?}");
+    assert_eq!(sound, pictures, "sound and picture go on in the same segment");
 }

@@ -180,6 +180,7 @@ impl Encoder {
         }
         let (ended, drained) = sync_channel(1);
         let deliver = give.clone();
+        let mut decoding = Decoding::new(info);
         let mut known: Option<gst::Caps> = None;
         graph.output.set_callbacks(
             AppSinkCallbacks::builder()
@@ -191,7 +192,7 @@ impl Encoder {
                         }
                         known = Some(caps);
                     }
-                    if let Some(unit) = unit_of(&sample) {
+                    if let Some(unit) = unit_of(&sample, &mut decoding) {
                         deliver(unit);
                     }
                     Ok(gst::FlowSuccess::Ok)
@@ -264,14 +265,43 @@ fn record_of(caps: &gst::CapsRef) -> Option<Bytes> {
     h264::build_config(sets.sps.first()?, sets.pps.first()?)
 }
 
-fn unit_of(sample: &gst::Sample) -> Option<Encoded> {
+/// Decode times without the holes of presentation. x264 takes them from the pictures some places before, so the first after a
+/// pause would be decoded where the pause began, and whoever counts on from there sees ten seconds of pictures in two.
+#[derive(Debug)]
+struct Decoding {
+    frame: MediaTime,
+    /// How much earlier than presented the first picture, an IDR, is decoded: the reordering of this encoder.
+    depth: Option<MediaTime>,
+    last: Option<MediaTime>,
+}
+
+impl Decoding {
+    fn new(info: &VideoInfo) -> Self {
+        let rate = |part: i32| u32::try_from(part).unwrap_or(1).max(1);
+        let rate = FrameRate { num: rate(info.fps().numer()), den: rate(info.fps().denom()) };
+        Self { frame: rate.time_of(1), depth: None, last: None }
+    }
+
+    /// The decode time of the next unit, of which the encoder says `dts`. Those after an IDR behind a pause follow it a frame
+    /// apart, until the encoder's own are as late.
+    fn time(&mut self, pts: MediaTime, dts: MediaTime, sync: bool) -> MediaTime {
+        let depth = *self.depth.get_or_insert(pts - dts);
+        // A frame time that is no whole number of ticks is a tick shorter now and then.
+        let next = self.last.map_or(dts, |last| last + self.frame - MediaTime::from_ticks(1));
+        let dts = dts.max(if sync { pts - depth } else { next }).min(pts);
+        self.last = Some(dts);
+        dts
+    }
+}
+
+fn unit_of(sample: &gst::Sample, decoding: &mut Decoding) -> Option<Encoded> {
     let buffer = sample.buffer()?;
     let segment = sample.segment();
     let pts = running_time(segment, buffer.pts())?;
     let dts = running_time(segment, buffer.dts()).unwrap_or(pts).min(pts);
     let data = Bytes::copy_from_slice(buffer.map_readable().ok()?.as_slice());
     let sync = h264::is_idr(&data, 4);
-    Some(Encoded::Unit { pts, dts, sync, data })
+    Some(Encoded::Unit { pts, dts: decoding.time(pts, dts, sync), sync, data })
 }
 
 /// Pictures of a trial; the IDR is asked for in the middle.

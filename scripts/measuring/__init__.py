@@ -1,1 +1,2 @@
-"""What `scripts/accept` and `scripts/bench` share: the server under test, process costs, result tables. Standard library only."""
+"""What `scripts/accept`, `scripts/bench` and `scripts/soak` share: the server under test, programs around it, process costs, result tables.
+Standard library only."""

@@ -227,7 +227,7 @@ fn sources_hold_no_unfinished_business_and_no_machine() {
 fn the_readme_names_commands_that_exist() {
     let (readme, makefile) = (read("README.md"), read("Makefile"));
     let mut offences = Vec::new();
-    for target in ["run", "test", "build", "check", "accept", "bench", "fuzz"] {
+    for target in ["run", "test", "build", "check", "accept", "bench", "fuzz", "sim", "soak"] {
         if !readme.contains(&format!("make {target}")) {
             offences.push(format!("README.md does not name `make {target}`"));
         }

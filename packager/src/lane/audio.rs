@@ -109,11 +109,23 @@ impl AudioLane {
             dropped("changed_configuration");
             return true;
         }
+        if !is_open && self.is_remnant(&planned, at) {
+            dropped("before_segment");
+            return true;
+        }
         if !is_open {
             self.enter(&planned, at, is_new.then_some(&unit.config), plan);
         }
         self.place(start, rate, frame, unit, &planned);
         true
+    }
+
+    /// Behind a hole, less than a part of sound before the end of a segment is none: the segment would be listed with all its
+    /// length as sound, and hls.js 1.7 waits for ever for the pictures beside it. An encoder that comes back sends sound a
+    /// frame before its first picture, with which the next segment begins.
+    fn is_remnant(&self, planned: &Planned, at: MediaTime) -> bool {
+        let heard = self.writer.end().map_or(planned.start, |end| end.max(planned.start));
+        at - heard > self.frame_time() && planned.end.is_some_and(|end| end - at < self.writer.grid.part)
     }
 
     fn enter(&mut self, planned: &Planned, at: MediaTime, config: Option<&Config>, plan: &Plan) {

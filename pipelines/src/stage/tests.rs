@@ -131,3 +131,35 @@ fn colour_goes_along_to_small_rungs() {
     assert_eq!(config.color, ColorInfo { primaries: 1, transfer: 1, matrix: 1, full_range: false });
     assert_eq!((config.width, config.height, config.frame_rate), (320, 180, Some(30.0)));
 }
+
+#[test]
+fn pictures_behind_a_pause_are_decoded_behind_it() {
+    start_gstreamer();
+    let rung = Rung { name: "180p".to_owned(), width: 320, height: 180, frame_rate: RATE, bitrate_bps: 200_000 };
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let info = encode::raw_info(&rung, RATE, ColorInfo::UNSPECIFIED, 180).expect("a picture");
+    let encoder = Encoder::start(&Recipe::of("x264enc"), &rung, &info, move |encoded| {
+        if let Encoded::Unit { pts, dts, sync, .. } = encoded {
+            sink.lock().expect("no panic").push((pts, dts, sync));
+        }
+    })
+    .expect("x264");
+    let back = START + MediaTime::from_millis(12_000);
+    for n in 0..120 {
+        let pts = if n < 60 { START + RATE.time_of(n) } else { back + RATE.time_of(n - 60) };
+        let stamp = Stamp { pts, frame_time: RATE.time_of(1), idr: n == 60 };
+        encoder.push(stamp.on(&gst::Buffer::from_mut_slice(vec![(60 + n) as u8; info.size()])));
+    }
+    encoder.drain();
+    let units = std::mem::take(&mut *seen.lock().expect("no panic"));
+    assert_eq!(units.len(), 120);
+    assert!(units.iter().any(|(pts, dts, _)| pts > dts), "it reorders: {units:?}");
+    let idr = units.iter().position(|unit| unit.2 && unit.0 == back).expect("an IDR where it goes on");
+    for run in [&units[..idr], &units[idr..]] {
+        let steps: Vec<i64> = run.windows(2).map(|pair| (pair[1].1 - pair[0].1).ticks()).collect();
+        let frame = RATE.time_of(1).ticks();
+        assert!(steps.iter().all(|step| (frame - 1..=frame + 1).contains(step)), "{steps:?}");
+        assert_eq!(run[0].0 - run[0].1, units[0].0 - units[0].1, "as far before its presentation as the very first");
+    }
+}

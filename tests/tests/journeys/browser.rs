@@ -67,6 +67,27 @@ fn the_watch_page_goes_on_by_itself_when_the_publisher_comes_back() {
 }
 
 #[test]
+fn stock_hls_js_goes_on_after_ten_seconds_without_a_publisher() {
+    let clip = Clip { seconds: 60, ..Clip::default() };
+    let (server, stream, publisher) = live("show", &clip);
+    let url = server.publish_url(&stream);
+    let uplink = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(6));
+        publisher.kill();
+        std::thread::sleep(Duration::from_secs(10));
+        Publisher::push(&clip, &url)
+    });
+    let seen = browse("stock.mjs", &[&server.url("/live/show/index.m3u8"), "--seconds", "27"]);
+    drop(uplink.join().expect("the publisher starts"));
+    stood_and_went_on(&seen);
+    assert_eq!(seen["fatal"].as_array().map(Vec::len), Some(0), "{seen}");
+    let behind: Vec<f64> = seen["behind_s"].as_array().expect("seconds").iter().filter_map(Value::as_f64).collect();
+    println!("behind {behind:?}");
+    let (Some(first), Some(last)) = (behind.get(1), behind.last()) else { panic!("no dates: {seen}") };
+    assert!(last - first < 3.0, "the show goes on at its end, not where the viewer was: {seen}");
+}
+
+#[test]
 fn the_watch_page_goes_on_by_itself_when_the_server_was_killed() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
     let clip = Clip { seconds: 60, ..Clip::default() };

@@ -1,10 +1,11 @@
 //! Sessions that outlive what happens to their publishers, and to the server.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tests::flv::Tag;
 use tests::push::{LivePush, Push};
-use tests::{AudioKind, Clip, Follower, Publisher, Seen, Server, Stream, eventually, hls, look};
+use tests::{AudioKind, Clip, Follower, Process, Publisher, Seen, Server, Stream, eventually, hls, look, tool};
 
 /// A publisher that comes back must be accepted within a second; the rest is slack for a loaded machine.
 const ACCEPTED_WITHIN: Duration = Duration::from_millis(1_000 + 2_000);
@@ -96,6 +97,35 @@ fn a_publisher_that_vanishes_comes_back_to_the_same_playlist() {
     assert_eq!(maps.len(), 2, "another size is another init section: {maps:?}");
     assert!(server.metric("weir_session_returns_total") >= 3.0);
     assert_eq!(server.metric("weir_rung_misaligned_total"), 0.0);
+}
+
+#[test]
+fn ffmpeg_plays_on_after_ten_seconds_without_a_publisher() {
+    let server = Server::start();
+    let stream = server.add_stream("show");
+    let clip = Clip { seconds: 60, ..Clip::default() };
+    let publisher = Publisher::push(&clip, &server.publish_url(&stream));
+    let source = server.variants("show").remove(0);
+    eventually("two segments", || server.media(&source).complete().nth(1).map(|_| ()));
+    // It decodes all it gets and says each half second how many pictures that were.
+    let mut command = Command::new(tool("ffmpeg"));
+    command.args(["-nostdin", "-v", "error", "-i", &server.url("/live/show/index.m3u8")]);
+    command.args(["-map", "0:v:0", "-map", "0:a:0", "-f", "null", "-progress", "pipe:1", "-"]);
+    let mut player = Process::start("ffmpeg (player)", command);
+    let decoded = |player: &Process| {
+        let last = |said: &str| said.lines().rev().find_map(|line| line.strip_prefix("frame=")?.trim().parse().ok());
+        last(&player.said()).unwrap_or(0_u32)
+    };
+    eventually("pictures", || (decoded(&player) > 60).then_some(()));
+    publisher.kill();
+    std::thread::sleep(Duration::from_secs(10));
+    let before = decoded(&player);
+    let _back = Publisher::push(&clip, &server.publish_url(&stream));
+    let back = Instant::now();
+    // Eight seconds of pictures, which take eight seconds to come, and a few until the first of them.
+    eventually("it plays on", || (decoded(&player) >= before + 8 * 30).then_some(()));
+    println!("eight seconds of pictures came {:?} after the return; it said:\n{}", back.elapsed(), player.said());
+    assert!(player.is_running());
 }
 
 #[test]

@@ -193,6 +193,7 @@ impl Session {
             audio: source.audio.as_ref().filter(|_| self.audio_encoded).map(|a| Arc::clone(&a.config)),
             encoder: self.context.settings.encoder.clone(),
             thumb_every,
+            memory_max: self.context.settings.worker_memory_max,
             ..TranscoderConfig::new(&self.stream)
         };
         let packager = Arc::clone(&self.packager);

@@ -377,6 +377,9 @@ async fn guard(shared: &Shared, number: u32, pid: u32, watch: &Watch) -> Result<
     let mut looked = watch.now_ms();
     loop {
         tick.tick().await;
+        if !shared.state().employs(number) {
+            return Ok(End::Retired);
+        }
         let now = watch.now_ms();
         // Late itself, the server may not have read yet what the worker said in time.
         let was_late = now.saturating_sub(looked) > 2 * ms(WATCH_EVERY);

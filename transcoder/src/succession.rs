@@ -272,3 +272,107 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::Boundary;
+    use crate::transcoder::TranscoderConfig;
+    use media::{FrameRate, Rung, h264};
+
+    const RATE: FrameRate = FrameRate { num: 30, den: 1 };
+    /// 640x360 High, written by x264.
+    const RECORD: &[u8] = &[
+        1, 100, 0, 30, 255, 225, 0, 26, 103, 100, 0, 30, 172, 217, 64, 160, 47, 249, 112, 17, 0, 0, 3, 0, 1, 0, 0, 3,
+        0, 60, 15, 22, 45, 150, 1, 0, 6, 104, 235, 227, 203, 34, 192, 253, 248, 248, 0,
+    ];
+
+    /// The time of a picture; every sixtieth begins a segment.
+    fn at(slot: i64) -> MediaTime {
+        MediaTime::from_millis(10_000) + RATE.time_of(slot)
+    }
+
+    /// A keyframe of the source, and the boundary it begins.
+    fn keyframe(state: &mut State, slot: i64) {
+        let config = Arc::new(h264::parse_config(&Bytes::from_static(RECORD)).expect("a record"));
+        state.intake.boundary(Boundary { msn: 0, at: at(slot), discontinuity: false });
+        let (dts, pts) = (at(slot), at(slot));
+        state.intake.unit(AccessUnit { config: Config::Video(config), dts, pts, sync: true, data: Bytes::new() });
+    }
+
+    fn picture(slot: i64) -> FromWorker {
+        let sync = slot % 60 == 0;
+        let data = Bytes::copy_from_slice(&[0, 0, 0, 2, if sync { 0x65 } else { 0x41 }, 0x88]);
+        FromWorker::Picture { rung: 0, dts: at(slot), pts: at(slot), sync, data }
+    }
+
+    fn parameters() -> FromWorker {
+        FromWorker::RungConfig { rung: 0, record: Bytes::from_static(RECORD) }
+    }
+
+    /// Slots of the pictures that are published when a worker says this.
+    fn hear(state: &mut State, number: u32, message: FromWorker, now: Instant) -> Vec<i64> {
+        let outputs = state.hear(number, message, now).expect("honest workers");
+        let slot = |output: Output| match output {
+            Output::Unit { unit, .. } => RATE.frames_in(unit.pts - at(0)),
+            other => panic!("{other:?}"),
+        };
+        outputs.into_iter().map(slot).collect()
+    }
+
+    /// Worker 0 has given one segment, and worker 1 is to take over at the next.
+    fn during(now: Instant) -> State {
+        let rung = Rung { name: "360p".to_owned(), width: 640, height: 360, frame_rate: RATE, bitrate_bps: 600_000 };
+        let mut state = State::new(&TranscoderConfig { rungs: vec![rung], ..TranscoderConfig::new("test") });
+        keyframe(&mut state, 0);
+        hear(&mut state, 0, parameters(), now);
+        for slot in 0..59 {
+            assert_eq!(hear(&mut state, 0, picture(slot), now), [slot]);
+        }
+        state.begin_succession(1, now);
+        state.ready(1);
+        keyframe(&mut state, 60);
+        state
+    }
+
+    #[test]
+    fn a_successor_is_published_once_every_rung_has_come_from_both() {
+        let now = Instant::now();
+        let mut state = during(now);
+        assert!(hear(&mut state, 1, parameters(), now).is_empty());
+        assert!(hear(&mut state, 1, picture(60), now).is_empty(), "it may be faster");
+        assert_eq!(hear(&mut state, 0, picture(59), now), [59], "what comes before the boundary is the first one's");
+        assert!(hear(&mut state, 0, picture(60), now).is_empty());
+        assert!(state.employs(0) && state.employs(1));
+        assert_eq!(hear(&mut state, 1, picture(61), now), [60, 61]);
+        assert!(!state.employs(0) && state.employs(1) && !state.is_heir(1));
+        assert_eq!(hear(&mut state, 1, picture(62), now), [62]);
+    }
+
+    #[test]
+    fn a_successor_that_fails_costs_a_moments_delay_and_nothing_else() {
+        let now = Instant::now();
+        let mut state = during(now);
+        assert_eq!(hear(&mut state, 0, picture(59), now), [59]);
+        assert!(hear(&mut state, 0, picture(60), now).is_empty());
+        assert!(!state.is_overdue(now + TAKE_OVER_MAX));
+        assert!(state.is_overdue(now + TAKE_OVER_MAX + Duration::from_millis(1)));
+        assert!(state.abandon_succession() && !state.abandon_succession());
+        assert_eq!(hear(&mut state, 0, picture(61), now), [60, 61]);
+        assert!(state.employs(0) && !state.employs(1));
+    }
+
+    #[test]
+    fn a_worker_without_rungs_or_with_a_successor_gets_none() {
+        let now = Instant::now();
+        let mut idle = State::new(&TranscoderConfig { memory_max: 100, ..TranscoderConfig::new("test") });
+        assert_eq!(idle.look_at_memory(0, 90, now), None);
+        assert_eq!(idle.look_at_memory(0, 101, now), Some(Step::Kill));
+        let mut state = during(now);
+        let most = state.memory.max();
+        assert_eq!(state.look_at_memory(0, most / 10 * 9, now), None, "one is on its way");
+        assert_eq!(state.look_at_memory(1, most + 1, now), Some(Step::Kill));
+        state.abandon_succession();
+        assert_eq!(state.look_at_memory(0, most / 10 * 9, now), Some(Step::Replace));
+    }
+}

@@ -4,27 +4,21 @@ use crate::gate::Gate;
 use crate::intake::{Boundary, Intake};
 use crate::load::{self, Load, Step};
 use crate::memory::Memory;
+use crate::restarts::Restarts;
 use crate::run::{self, End};
 use crate::succession::{Sound, Succession};
 use bytes::Bytes;
 use media::wire::{EncoderChoice, FromWorker, RungSetup, Setup, ToWorker};
 use media::{AccessUnit, AudioConfig, FrameRate, MediaTime, Rung, Track, VideoConfig};
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
 use tracing::Instrument;
 
 /// Outputs that wait for the receiver.
 const OUTPUT_MAX: usize = 256;
-/// More restarts than this in [`RESTART_SPAN`] and the transcoder gives up.
-const RESTARTS_MAX: usize = 5;
-const RESTART_SPAN: Duration = Duration::from_secs(60);
-/// Pauses before a restart, by how many there were in the span. The first is at once: viewers wait.
-const PAUSES_MS: [u64; RESTARTS_MAX + 1] = [0, 0, 200, 500, 1000, 2000];
 
 /// What a worker is to do. All rungs have the same frame rate.
 #[derive(Debug, Clone)]
@@ -173,8 +167,29 @@ impl Lane {
 }
 
 impl State {
+    /// Before the first worker.
+    pub fn new(config: &TranscoderConfig) -> Self {
+        let rungs = config.rungs.iter().map(|rung| Lane::new(rung.clone(), None)).collect();
+        Self {
+            intake: Intake::new(),
+            rungs,
+            load: Load::default(),
+            urgent: None,
+            is_idle: config.rungs.is_empty(),
+            encodes_audio: config.audio.is_some(),
+            sound: Sound::default(),
+            memory: Memory::new(config.memory_max),
+            at_work: 0,
+            pid: None,
+            succession: None,
+            released: Vec::new(),
+            finish: false,
+            closed: false,
+        }
+    }
+
     /// Relieves a worker that is late of its largest rung at work, or gives one back; says so.
-    pub fn balance(&mut self, now: std::time::Instant) -> Option<Output> {
+    pub fn balance(&mut self, now: Instant) -> Option<Output> {
         if self.finish || self.urgent.is_some() || self.succession.is_some() {
             return None;
         }
@@ -221,24 +236,8 @@ impl Transcoder {
         config: TranscoderConfig,
         frontier: impl Fn(&str) -> Option<MediaTime> + Send + Sync + 'static,
     ) -> (Self, mpsc::Receiver<Output>) {
-        let rungs = config.rungs.iter().map(|rung| Lane::new(rung.clone(), None)).collect();
-        let state = State {
-            intake: Intake::new(),
-            rungs,
-            load: Load::default(),
-            urgent: None,
-            is_idle: config.rungs.is_empty(),
-            encodes_audio: config.audio.is_some(),
-            sound: Sound::default(),
-            memory: Memory::new(config.memory_max),
-            at_work: 0,
-            pid: None,
-            succession: None,
-            released: Vec::new(),
-            finish: false,
-            closed: false,
-        };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), replace: Notify::new() });
+        let shared =
+            Arc::new(Shared { state: Mutex::new(State::new(&config)), changed: Notify::new(), replace: Notify::new() });
         let (output, receiver) = mpsc::channel(OUTPUT_MAX);
         let span = tracing::info_span!("transcoder", stream = %config.stream);
         tokio::spawn(supervise(Arc::clone(&shared), config, frontier, output).instrument(span));
@@ -313,11 +312,12 @@ async fn supervise(
     frontier: impl Fn(&str) -> Option<MediaTime> + Send + Sync + 'static,
     output: mpsc::Sender<Output>,
 ) {
-    let mut restarts: VecDeque<Instant> = VecDeque::new();
+    let mut restarts = Restarts::default();
     let mut epoch = 0;
     let mut setup = first_setup(&shared, &config);
     loop {
         shared.state().at_work = epoch;
+        let began = Instant::now();
         let end = reign(&shared, &config, setup, &output, &mut epoch).await;
         shared.state().pid = None;
         let (reason, poisoned) = match end {
@@ -335,19 +335,12 @@ async fn supervise(
         if let Some(reason) = reason {
             metrics::counter!("weir_transcoder_restarts_total").increment(1);
             tracing::warn!(epoch, reason, "worker replaced");
-            let now = Instant::now();
-            restarts.push_back(now);
-            while restarts.front().is_some_and(|first| now - *first > RESTART_SPAN) {
-                restarts.pop_front();
-            }
-            if restarts.len() > RESTARTS_MAX {
-                return fail(
-                    &output,
-                    format!("the encoding worker failed {} times within a minute, last: {reason}", restarts.len()),
-                )
-                .await;
-            }
-            tokio::time::sleep(Duration::from_millis(PAUSES_MS[restarts.len()])).await;
+            let Some(pause) = restarts.after(began.elapsed(), Instant::now()) else {
+                let times = restarts.recent();
+                let reason = format!("the encoding worker failed {times} times within a minute, last: {reason}");
+                return fail(&output, reason).await;
+            };
+            tokio::time::sleep(pause).await;
             if output.send(Output::Restarted { epoch, reason }).await.is_err() {
                 return;
             }
@@ -397,7 +390,7 @@ async fn reign(
                 *epoch += 1;
                 let setup = {
                     let mut state = shared.state();
-                    state.begin_succession(*epoch, std::time::Instant::now());
+                    state.begin_succession(*epoch, Instant::now());
                     setup_of(&state, config, None)
                 };
                 heir = Some(run(*epoch, setup));

@@ -10,7 +10,7 @@ mod live;
 mod shapes;
 mod streams;
 
-pub use live::{LiveState, LiveStream, LiveView};
+pub use live::{LiveRendition, LiveState, LiveStream, LiveView};
 pub use shapes::IngestAddresses;
 
 use axum::extract::DefaultBodyLimit;

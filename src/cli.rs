@@ -79,6 +79,8 @@ enum Verb {
     Worker {
         /// Which one.
         profile: String,
+        /// MiB it is to stay below.
+        memory_mib: Option<u64>,
     },
 }
 
@@ -88,8 +90,8 @@ enum Verb {
 /// What went wrong, for people.
 pub fn run(command: Command) -> anyhow::Result<std::process::ExitCode> {
     // Before any thread is started: the worker locks itself up first.
-    if let Verb::Worker { profile } = &command.verb {
-        return Ok(pipelines::worker_main(profile));
+    if let Verb::Worker { profile, memory_mib } = &command.verb {
+        return Ok(pipelines::worker_main(profile, *memory_mib));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(command.act())

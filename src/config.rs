@@ -129,6 +129,8 @@ pub struct TranscodeConfig {
     pub thumbnail_s: u32,
     /// Streams live at once, 1 to 10,000.
     pub streams_max: u32,
+    /// The most memory a stream's worker may hold, MiB, 64 to 65,536.
+    pub worker_memory_mib: u32,
 }
 
 /// `[log]`
@@ -211,6 +213,7 @@ impl Default for TranscodeConfig {
             encoder: "x264".into(),
             thumbnail_s: 5,
             streams_max: 200,
+            worker_memory_mib: 1_024,
         }
     }
 }
@@ -351,6 +354,7 @@ impl Config {
         in_range("web.idle_timeout_s", self.web.idle_timeout_s, 1, 600)?;
         in_range("transcode.thumbnail_s", self.transcode.thumbnail_s, 0, 60)?;
         in_range("transcode.streams_max", self.transcode.streams_max, 1, 10_000)?;
+        in_range("transcode.worker_memory_mib", self.transcode.worker_memory_mib, 64, 65_536)?;
         ladder_text(&self.transcode.ladder).context("transcode.ladder")?;
         if self.transcode.encoder.parse::<EncoderChoice>().is_err() {
             bail!(

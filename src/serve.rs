@@ -59,6 +59,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             thumb_every: config.thumb_every(),
             budget,
             streams_max: config.transcode.streams_max as usize,
+            worker_memory_max: u64::from(config.transcode.worker_memory_mib) << 20,
             rules: config.session_rules(),
         },
         test_card: config.demo.then(|| TestCardPass::new(demo::STREAM)).transpose()?,

@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! // what `weir worker PROFILE` does
-//! let _code: std::process::ExitCode = pipelines::worker_main("ladder");
+//! let _code: std::process::ExitCode = pipelines::worker_main("ladder", Some(1_024));
 //! ```
 
 mod audio;
@@ -78,8 +78,10 @@ pub enum Error {
 /// The main function of a worker process. Profiles: `ladder`, `ladder-hardware` (device nodes of encoders stay open),
 /// `testcard` (these talk on standard input), `check` (prints what is installed), `sandbox-test` and `sandbox-test-open` (print what is possible inside and outside the sandbox).
 ///
+/// `memory_mib` is what the server will let it hold (1 GiB by default); the kernel refuses it a good deal more than that.
+///
 /// Must be called before the process has a second thread: the sandbox binds the calling thread and what it starts.
-pub fn worker_main(profile: &str) -> ExitCode {
+pub fn worker_main(profile: &str, memory_mib: Option<u64>) -> ExitCode {
     // An unwinding panic inside a callback of GStreamer's would leave the pipeline hanging; the server starts another.
     std::panic::set_hook(Box::new(|info| {
         eprintln!("{info}");
@@ -90,7 +92,8 @@ pub fn worker_main(profile: &str) -> ExitCode {
         sandbox::trial::run();
         return ExitCode::SUCCESS;
     }
-    let status = sandbox::enter(folder.as_deref(), profile == "ladder-hardware");
+    let memory = memory_mib.unwrap_or(sandbox::MEMORY_MIB);
+    let status = sandbox::enter(folder.as_deref(), profile == "ladder-hardware", memory);
     let folder = folder.ok_or(Error::NoPlugins);
     let done = match profile {
         "ladder" | "ladder-hardware" => folder.and_then(|folder| ladder::run(&status, &folder)),

@@ -86,10 +86,17 @@ impl Inbox {
     pub fn next(&mut self) -> Result<Option<ToWorker>, Error> {
         let io = |source| Error::Link { source };
         let mut header = [0; 4];
-        match self.stream.read(&mut header).map_err(io)? {
-            0 => return Ok(None),
-            count => self.stream.read_exact(&mut header[count..]).map_err(io)?,
+        let count = loop {
+            match self.stream.read(&mut header) {
+                // A signal that does not end the process.
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                read => break read.map_err(io)?,
+            }
+        };
+        if count == 0 {
+            return Ok(None);
         }
+        self.stream.read_exact(&mut header[count..]).map_err(io)?;
         let mut message = vec![0; wire::message_length(header)?];
         self.stream.read_exact(&mut message).map_err(io)?;
         Ok(Some(ToWorker::decode(Bytes::from(message))?))

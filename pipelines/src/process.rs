@@ -20,17 +20,18 @@ pub struct Worker {
 
 type Answer = SyncSender<io::Result<Worker>>;
 
-/// Starts `exe worker PROFILE`. Blocks for the milliseconds that takes.
+/// Starts `exe worker PROFILE MIB`; `memory_max` is what it is to stay below, bytes. Blocks for the milliseconds that takes.
 ///
 /// The child has an environment of nothing but where plugins are, its own process group, and is killed when this process
 /// dies: the kernel ties that to the thread that started it, so one thread that never ends starts all workers.
 ///
 /// # Errors
 /// When the executable can't be started.
-pub fn spawn(exe: &Path, profile: &str) -> io::Result<Worker> {
+pub fn spawn(exe: &Path, profile: &str, memory_max: u64) -> io::Result<Worker> {
     static STARTER: OnceLock<Mutex<SyncSender<(Command, Answer)>>> = OnceLock::new();
     let mut command = Command::new(exe);
-    command.args(["worker", profile]).current_dir("/").env_clear().process_group(0);
+    let memory_mib = (memory_max >> 20).max(1).to_string();
+    command.args(["worker", profile, &memory_mib]).current_dir("/").env_clear().process_group(0);
     for (name, value) in
         [("GST_REGISTRY_DISABLE", "yes"), ("GST_REGISTRY_FORK", "no"), ("LC_ALL", "C.UTF-8"), ("MALLOC_ARENA_MAX", "2")]
     {

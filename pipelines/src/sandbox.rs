@@ -19,8 +19,18 @@ use std::path::{Path, PathBuf};
 
 /// Open files of a worker: the link, standard streams, and libraries while they load.
 const FILES_MAX: u64 = 64;
-/// Writable memory of a worker, bytes. A last stop; the server watches the resident size and acts long before.
-const DATA_MAX: u64 = 4 << 30;
+/// What a worker may hold when nobody says otherwise, MiB.
+pub(crate) const MEMORY_MIB: u64 = 1_024;
+/// The kernel refuses a worker more writable memory than this per cent of what it may hold, and [`RESERVED`]: threads reserve
+/// stacks that they never fill (393 MiB of a worker that held 277, 1080p with three rungs, 2026-11). A last stop for what
+/// grows between two looks of the server's.
+const RESERVED_PERCENT: u64 = 150;
+const RESERVED: u64 = 256 << 20;
+/// The same for all it maps: libraries (300 MiB), and memory it shares with nobody but could fill.
+const MAPPED: u64 = 2 << 30;
+/// When the machine is out of memory all the same, the kernel ends a worker before anything else: another one takes its
+/// place, while the server's sessions would be lost.
+const OOM_SCORE: &str = "800";
 /// Threads of a worker: an encoder of a rung has up to a dozen.
 const THREADS_MAX: u64 = 256;
 /// First user id for workers started by root; the process id is added, so no two workers share one and nobody else does.
@@ -67,12 +77,13 @@ impl fmt::Display for Status {
 }
 
 /// Locks the calling process in; there is no way back. Must be called while it has one thread. `devices` leaves the
-/// device nodes of hardware encoders open.
-pub(crate) fn enter(plugins: Option<&Path>, devices: bool) -> Status {
+/// device nodes of hardware encoders open. `memory_mib` is what the worker is to stay below.
+pub(crate) fn enter(plugins: Option<&Path>, devices: bool, memory_mib: u64) -> Status {
     close_other_files();
+    let _no_proc = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let _no_parent_left = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let user = drop_user(devices);
-    limit(user);
+    limit(user, devices, memory_mib);
     let _old_kernel = rustix::thread::set_no_new_privs(true);
     let landlock = landlock(plugins, devices).unwrap_or(Layer::Absent);
     let seccomp = if calls::refuse() { Layer::Full } else { Layer::Absent };
@@ -88,14 +99,19 @@ fn close_other_files() {
     }
 }
 
-fn limit(user: Layer) {
+fn limit(user: Layer, devices: bool, memory_mib: u64) {
     let set = |resource, value| {
         let _refused = rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
     };
     set(Resource::Core, 0);
     set(Resource::Nofile, FILES_MAX);
     set(Resource::Fsize, 0);
-    set(Resource::Data, DATA_MAX);
+    let data = memory_mib.saturating_mul((1 << 20) / 100 * RESERVED_PERCENT).saturating_add(RESERVED);
+    set(Resource::Data, data);
+    if !devices {
+        // Drivers of graphics cards map the card's memory, and more than there is.
+        set(Resource::As, data.saturating_add(MAPPED));
+    }
     if user == Layer::Full {
         // Counted per user, so only with a user of its own.
         set(Resource::Nproc, THREADS_MAX);

@@ -54,6 +54,19 @@ pub struct LiveStream {
     pub viewers: Option<u64>,
     /// Whether `/live/NAME/thumb.jpg` has a picture.
     pub thumb: bool,
+    /// Its pictures' renditions, highest first.
+    pub renditions: Vec<LiveRendition>,
+    /// Names of renditions that this machine had no room for when the session began.
+    pub withheld: Vec<String>,
+}
+
+/// One rendition of a stream's pictures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LiveRendition {
+    /// `source`, or such as `720p`; also the name of its playlist.
+    pub name: String,
+    /// It is not encoded now, as the machine is too slow for all; its playlist lists gaps until it is again.
+    pub resting: bool,
 }
 
 /// What a viewer can expect of a stream that is listed.

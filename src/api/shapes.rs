@@ -1,6 +1,6 @@
 //! What goes over the wire; the core types keep their own shape.
 
-use super::live::{LiveState, LiveStream};
+use super::live::{LiveRendition, LiveState, LiveStream};
 use serde::{Deserialize, Serialize};
 use store::{AuditRow, KeyInfo, Stream, Takeover};
 use utoipa::{IntoParams, ToSchema};
@@ -219,6 +219,11 @@ pub struct LiveShape {
     pub viewers: Option<u64>,
     /// Path of the newest picture, null when none is made.
     pub thumb: Option<String>,
+    /// Its pictures' renditions, highest first; empty without video.
+    pub renditions: Vec<LiveRendition>,
+    /// Renditions that this machine had no room for when the session began.
+    #[schema(example = json!(["720p"]))]
+    pub withheld: Vec<String>,
     /// Path of the playlist.
     pub hls: String,
     /// Path of the watch page.
@@ -260,6 +265,8 @@ impl LiveShape {
             captions: live.captions,
             viewers: live.viewers,
             thumb: live.thumb.then(|| format!("/live/{}/thumb.jpg", live.name)),
+            renditions: live.renditions,
+            withheld: live.withheld,
             hls: format!("/live/{}/index.m3u8", live.name),
             watch: format!("/watch/{}", live.name),
             now_ms,

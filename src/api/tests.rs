@@ -29,6 +29,8 @@ impl LiveView for OneLive {
             captions: false,
             viewers: None,
             thumb: true,
+            renditions: vec![LiveRendition { name: "480p".into(), resting: true }],
+            withheld: vec!["720p".into()],
         }]
     }
 

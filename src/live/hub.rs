@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ingest::Refusal;
 use ingest::session::{Begun, Caller, Decision, Departure, Keeper, PublisherId, Reason, Rules, State};
 use packager::Window;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,15 @@ pub struct Candidate {
     pub streams_max: usize,
 }
 
+/// The renditions a session does without, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Shortage {
+    /// Left out from the start.
+    pub withheld: Vec<String>,
+    /// Listed, but not encoded now: their playlists list gaps.
+    pub resting: BTreeSet<String>,
+}
+
 /// One live run of a stream, as the readers of the hub see it.
 #[derive(Debug)]
 pub struct Live {
@@ -50,6 +59,8 @@ pub struct Live {
     pub thumb: Mutex<Option<Bytes>>,
     /// Captions were seen in its pictures.
     pub captions: AtomicBool,
+    /// What this machine has no room for.
+    pub shortage: Mutex<Shortage>,
     /// When it ended, if it did.
     pub ended: Mutex<Option<Instant>>,
 }
@@ -63,6 +74,7 @@ impl Live {
             facts: Mutex::new(facts),
             thumb: Mutex::default(),
             captions: AtomicBool::new(false),
+            shortage: Mutex::default(),
             ended: Mutex::default(),
         }
     }
@@ -80,6 +92,11 @@ impl Live {
     /// Whether captions were seen in its pictures.
     pub fn has_captions(&self) -> bool {
         self.captions.load(Ordering::Relaxed)
+    }
+
+    /// What it does without now.
+    pub fn shortage(&self) -> Shortage {
+        lock(&self.shortage).clone()
     }
 
     /// Whether it still runs.

@@ -17,6 +17,8 @@ pub struct Settings {
     pub budget: Budget,
     /// Streams that may be live at once, the test card's too.
     pub streams_max: usize,
+    /// The most memory a session's worker may hold, bytes.
+    pub worker_memory_max: u64,
     /// What becomes of a session when its publisher vanishes or another one comes.
     pub rules: Rules,
 }

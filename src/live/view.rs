@@ -2,9 +2,10 @@
 
 use super::Context;
 use super::hub::Live;
-use crate::api::{LiveState, LiveStream, LiveView};
+use crate::api::{LiveRendition, LiveState, LiveStream, LiveView};
 use bytes::Bytes;
 use ingest::session::{Reason, State};
+use media::Track;
 use origin::Catalog;
 use packager::Window;
 use std::sync::Arc;
@@ -54,7 +55,8 @@ impl LiveView for View {
 }
 
 fn describe(name: &str, live: &Live, state: State) -> LiveStream {
-    let facts = live.facts();
+    let (facts, shortage) = (live.facts(), live.shortage());
+    let video = live.window.renditions().into_iter().filter(|rendition| rendition.track() == Track::Video);
     let since = live.since.duration_since(UNIX_EPOCH).unwrap_or_default();
     LiveStream {
         name: name.to_owned(),
@@ -71,5 +73,12 @@ fn describe(name: &str, live: &Live, state: State) -> LiveStream {
         captions: live.has_captions(),
         viewers: None,
         thumb: live.thumb().is_some(),
+        renditions: video
+            .map(|rendition| {
+                let resting = shortage.resting.contains(rendition.id());
+                LiveRendition { name: rendition.id().to_owned(), resting }
+            })
+            .collect(),
+        withheld: shortage.withheld,
     }
 }

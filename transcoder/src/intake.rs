@@ -29,7 +29,7 @@ pub(crate) enum Entry {
     Gone,
 }
 
-/// See the module. Entries are numbered; those below `next` were given to the worker that runs now.
+/// See the module. Entries are numbered; those below `next` were given to the worker at work.
 #[derive(Debug)]
 pub(crate) struct Intake {
     log: VecDeque<Entry>,
@@ -45,6 +45,7 @@ pub(crate) struct Intake {
     skipping: bool,
     /// Told before anything else after a rewind.
     resume: Option<Boundary>,
+    heir: Heir,
     newest_dts: Option<MediaTime>,
     pub(crate) dropped: u64,
 }
@@ -54,6 +55,24 @@ pub(crate) struct Boundary {
     pub msn: u64,
     pub at: MediaTime,
     pub discontinuity: bool,
+}
+
+impl From<Boundary> for Entry {
+    fn from(Boundary { msn, at, discontinuity }: Boundary) -> Self {
+        Self::Boundary { msn, at, discontinuity }
+    }
+}
+
+/// What a worker beside the one at work is given: everything from a keyframe on.
+#[derive(Debug, Default)]
+struct Heir {
+    /// The next keyframe is where it begins.
+    is_invited: bool,
+    next: Option<u64>,
+    /// The boundary whose segment that keyframe is in, told first.
+    resume: Option<Boundary>,
+    /// The first boundary it can be held to.
+    takes_over: Option<MediaTime>,
 }
 
 impl Intake {
@@ -69,6 +88,7 @@ impl Intake {
             newest_boundary: None,
             skipping: false,
             resume: None,
+            heir: Heir::default(),
             newest_dts: None,
             dropped: 0,
         }
@@ -87,6 +107,11 @@ impl Intake {
             self.newest_dts = Some(unit.dts);
             if unit.sync {
                 self.keyframes.push_back((self.end(), unit.pts, self.newest_boundary));
+                if std::mem::take(&mut self.heir.is_invited) {
+                    let starts = self.newest_boundary.map(|boundary| boundary.at).filter(|at| *at == unit.pts);
+                    self.heir.next = Some(self.end());
+                    (self.heir.resume, self.heir.takes_over) = (self.newest_boundary, starts);
+                }
             }
         }
         self.kept_bytes += unit.data.len();
@@ -95,13 +120,15 @@ impl Intake {
     }
 
     pub fn boundary(&mut self, boundary: Boundary) {
-        let Boundary { msn, at, discontinuity } = boundary;
         self.newest_boundary = Some(boundary);
-        self.plan.push_back(at);
+        self.plan.push_back(boundary.at);
+        if self.heir.next.is_some() {
+            self.heir.takes_over.get_or_insert(boundary.at);
+        }
         if self.plan.len() > PLAN_MAX {
             self.plan.pop_front();
         }
-        self.log.push_back(Entry::Boundary { msn, at, discontinuity });
+        self.log.push_back(boundary.into());
     }
 
     pub fn add_rung(&mut self, at: MediaTime, rung: Rung) {
@@ -115,11 +142,11 @@ impl Intake {
 
     /// The next entry for the worker.
     pub fn pop(&mut self) -> Option<Entry> {
-        if let Some(Boundary { msn, at, discontinuity }) = self.resume.take() {
-            return Some(Entry::Boundary { msn, at, discontinuity });
+        if let Some(boundary) = self.resume.take() {
+            return Some(boundary.into());
         }
         loop {
-            let entry = self.log.get(usize::try_from(self.next - self.first).ok()?)?.clone();
+            let entry = self.at(self.next)?.clone();
             self.next += 1;
             self.given = self.given.max(self.next);
             self.forget();
@@ -129,14 +156,55 @@ impl Intake {
         }
     }
 
+    /// Another worker shall have everything from the next keyframe on, beside the one at work.
+    pub fn invite_heir(&mut self) {
+        self.heir = Heir { is_invited: true, ..Heir::default() };
+    }
+
+    /// The next entry for that worker; nothing before its keyframe has come.
+    pub fn pop_for_heir(&mut self) -> Option<Entry> {
+        let mut next = self.heir.next?;
+        if let Some(boundary) = self.heir.resume.take() {
+            return Some(boundary.into());
+        }
+        loop {
+            let entry = self.at(next)?.clone();
+            next += 1;
+            self.heir.next = Some(next);
+            self.given = self.given.max(next);
+            self.forget();
+            if !matches!(entry, Entry::Gone) {
+                return Some(entry);
+            }
+        }
+    }
+
+    /// The boundary from which both workers make the same pictures.
+    pub fn heir_takes_over(&self) -> Option<MediaTime> {
+        self.heir.takes_over
+    }
+
+    /// The heir is the worker at work from now on.
+    pub fn succeed(&mut self) {
+        let heir = std::mem::take(&mut self.heir);
+        self.next = heir.next.unwrap_or(self.next);
+        self.resume = heir.resume;
+    }
+
+    /// The heir is given nothing any more.
+    pub fn dismiss_heir(&mut self) {
+        self.heir = Heir::default();
+    }
+
     /// Decode time of the newest picture put in.
     pub fn newest_dts(&self) -> Option<MediaTime> {
         self.newest_dts
     }
 
-    /// Something waits for the worker.
-    pub fn is_waiting(&self) -> bool {
-        self.next < self.end()
+    /// Something waits for the worker at work, or for its heir.
+    pub fn is_waiting(&self, heir: bool) -> bool {
+        let next = if heir { self.heir.next } else { Some(self.next) };
+        next.is_some_and(|next| next < self.end())
     }
 
     /// Boundaries announced so far, oldest first.
@@ -172,6 +240,10 @@ impl Intake {
 
     fn end(&self) -> u64 {
         self.first + self.log.len() as u64
+    }
+
+    fn at(&self, number: u64) -> Option<&Entry> {
+        self.log.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
     fn entry(&mut self, number: u64) -> Option<&mut Entry> {
@@ -241,23 +313,28 @@ impl Intake {
     /// too much, before the last one, or everything given.
     fn forget(&mut self) {
         let given: Vec<u64> =
-            self.keyframes.iter().map(|(number, _, _)| *number).filter(|number| *number < self.next).collect();
+            self.keyframes.iter().map(|(number, _, _)| *number).filter(|number| *number < self.reached()).collect();
         let keep_from = match given.as_slice() {
-            [] => self.next,
+            [] => self.reached(),
             [only] => *only,
             [.., older, _] => *older,
         };
         self.forget_before(keep_from);
         if self.kept_bytes > KEPT_BYTES_MAX {
-            self.forget_before(given.last().copied().unwrap_or(self.next));
+            self.forget_before(given.last().copied().unwrap_or(self.reached()));
         }
         if self.kept_bytes > KEPT_BYTES_MAX {
-            self.forget_before(self.next);
+            self.forget_before(self.reached());
         }
     }
 
+    /// Everything below was given to each worker that is to have it.
+    fn reached(&self) -> u64 {
+        self.heir.next.unwrap_or(self.next).min(self.next)
+    }
+
     fn forget_before(&mut self, number: u64) {
-        while self.first < number.min(self.next) {
+        while self.first < number.min(self.reached()) {
             if let Some(Entry::Unit(unit)) = self.log.pop_front() {
                 self.kept_bytes -= unit.data.len();
             }
@@ -359,6 +436,38 @@ mod tests {
         feed(&mut intake, 1500, 2300);
         assert_eq!(intake.skip(), Some(boundary(2000)));
         assert_eq!(stamps(&mut intake), [2000, 2100, 2200]);
+    }
+
+    #[test]
+    fn an_heir_begins_at_the_next_keyframe_and_takes_over_at_its_boundary() {
+        let mut intake = Intake::new();
+        feed(&mut intake, 0, 1500);
+        stamps(&mut intake);
+        intake.invite_heir();
+        assert!(intake.pop_for_heir().is_none());
+        feed(&mut intake, 1500, 2300);
+        assert_eq!(intake.heir_takes_over(), Some(MediaTime::from_millis(2000)));
+        assert!(matches!(intake.pop_for_heir(), Some(Entry::Boundary { at, .. }) if at.as_millis() == 2000));
+        assert!(matches!(intake.pop_for_heir(), Some(Entry::Unit(unit)) if unit.sync && unit.pts.as_millis() == 2000));
+        assert_eq!(stamps(&mut intake).first(), Some(&1500), "the one at work misses nothing");
+        intake.succeed();
+        assert_eq!(stamps(&mut intake), [2100, 2200], "the heir goes on where it was");
+    }
+
+    #[test]
+    fn an_heir_that_begins_inside_a_segment_takes_over_at_the_next_boundary() {
+        let mut intake = Intake::new();
+        intake.boundary(boundary(0));
+        intake.unit(picture(0, true, 100));
+        intake.invite_heir();
+        intake.unit(picture(500, true, 100));
+        assert_eq!(intake.heir_takes_over(), None);
+        intake.boundary(boundary(2000));
+        intake.boundary(boundary(4000));
+        assert_eq!(intake.heir_takes_over(), Some(MediaTime::from_millis(2000)));
+        assert!(matches!(intake.pop_for_heir(), Some(Entry::Boundary { at, .. }) if at.as_millis() == 0));
+        intake.dismiss_heir();
+        assert!(intake.pop_for_heir().is_none() && intake.heir_takes_over().is_none());
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The life of one worker process: feeding it, hearing it, watching it, ending it.
 
-use crate::gate::Refusal;
 use crate::intake::Entry;
+use crate::memory::Step;
 use crate::transcoder::{Output, Shared, TranscoderConfig, is_wanted};
 use bytes::{Bytes, BytesMut};
 use media::wire::{self, EncoderChoice, FromWorker, RungSetup, Setup, Stats, ToWorker};
-use media::{AccessUnit, AudioConfig, Config, MediaTime, Rung, VideoConfig, aac};
+use media::{AccessUnit, AudioConfig, Config, MediaTime, Rung, VideoConfig};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Child;
@@ -48,6 +48,8 @@ pub(crate) enum End {
     Unable(String),
     /// Another worker with other rungs is to go on.
     Replan,
+    /// Another worker has taken over, or it was not needed for that after all.
+    Retired,
     /// It died, hung, or broke the protocol.
     Broken { reason: String, gave_nothing: bool },
 }
@@ -84,13 +86,13 @@ impl Watch {
     }
 }
 
-/// Runs one worker to its end.
+/// Runs the worker of this number to its end.
 pub(crate) async fn worker(
     shared: &Shared,
     config: &TranscoderConfig,
+    number: u32,
     setup: Setup,
     output: &mpsc::Sender<Output>,
-    started: impl Fn(u32),
 ) -> End {
     let broken = |reason: String| End::Broken { reason, gave_nothing: true };
     let exe = config.exe.clone();
@@ -98,7 +100,8 @@ pub(crate) async fn worker(
         EncoderChoice::Auto | EncoderChoice::Element(_) => "ladder-hardware",
         EncoderChoice::X264 | EncoderChoice::OpenH264 => "ladder",
     };
-    let spawned = tokio::task::spawn_blocking(move || pipelines::spawn(&exe, profile)).await;
+    let memory_max = config.memory_max;
+    let spawned = tokio::task::spawn_blocking(move || pipelines::spawn(&exe, profile, memory_max)).await;
     let worker = match spawned {
         Ok(Ok(worker)) => worker,
         Ok(Err(e)) => return broken(format!("{} could not be started: {e}", config.exe.display())),
@@ -106,7 +109,7 @@ pub(crate) async fn worker(
     };
     let mut leash = Leash(worker.child);
     let pid = leash.0.id();
-    started(pid);
+    shared.state().started(number, pid);
     tracing::info!(pid, rungs = setup.rungs.len(), "worker started");
     if let Some(stderr) = leash.0.stderr.take() {
         tokio::spawn(relay(OwnedFd::from(stderr)));
@@ -128,9 +131,9 @@ pub(crate) async fn worker(
     };
     // Whichever loop ends first ends the worker; the others hold nothing that outlives it.
     let end = tokio::select! {
-        end = feed(shared, config, setup, write, &watch) => end,
-        end = listen(shared, BufReader::with_capacity(64 << 10, read), output, &watch) => end,
-        end = guard(pid, config.memory_max, &watch) => end,
+        end = feed(shared, config, number, setup, write, &watch) => end,
+        end = listen(shared, number, BufReader::with_capacity(64 << 10, read), output, &watch) => end,
+        end = guard(shared, number, pid, &watch) => end,
     };
     let end = match end {
         Ok(end) => end,
@@ -164,6 +167,7 @@ pub(crate) async fn worker(
 async fn feed(
     shared: &Shared,
     config: &TranscoderConfig,
+    number: u32,
     setup: Setup,
     mut link: OwnedWriteHalf,
     watch: &Watch,
@@ -188,13 +192,20 @@ async fn feed(
     let mut finishing = false;
     loop {
         let changed = shared.changed.notified();
-        let (entry, urgent, finish, closed) = {
+        let (entry, urgent, finish) = {
             let mut state = shared.state();
-            (state.intake.pop(), state.urgent.take(), state.finish, state.closed)
+            if state.closed {
+                return Ok(End::Closed);
+            }
+            if !state.employs(number) {
+                return Ok(End::Retired);
+            }
+            if state.is_heir(number) {
+                (state.intake.pop_for_heir(), None, false)
+            } else {
+                (state.intake.pop(), state.urgent.take(), state.finish)
+            }
         };
-        if closed {
-            return Ok(End::Closed);
-        }
         if let Some(message) = urgent {
             message.encode(&mut bytes);
         }
@@ -221,7 +232,10 @@ async fn feed(
             }
             None => {}
         }
-        let waits = shared.state().intake.is_waiting();
+        let waits = {
+            let state = shared.state();
+            state.intake.is_waiting(state.is_heir(number))
+        };
         // Small messages go together, as long as more is at hand.
         if bytes.len() >= 64 << 10 || !waits {
             watch.writing_ms.store(watch.now_ms(), Relaxed);
@@ -264,14 +278,12 @@ fn encode_unit(
 /// Takes what the worker says, and believes none of it.
 async fn listen(
     shared: &Shared,
+    number: u32,
     mut link: BufReader<OwnedReadHalf>,
     output: &mpsc::Sender<Output>,
     watch: &Watch,
 ) -> Result<End, String> {
     let mut before = Stats::default();
-    let mut audio: Option<Arc<AudioConfig>> = None;
-    let mut audio_pts: Option<MediaTime> = None;
-    let audio_from = shared.state().audio_from;
     loop {
         let message = next(&mut link).await.map_err(|e| format!("it is gone: {e}"))?;
         let message = FromWorker::decode(message).map_err(|e| format!("it broke the protocol: {e}"))?;
@@ -282,93 +294,55 @@ async fn listen(
         let given = match message {
             FromWorker::Ready { version: wire::VERSION, sandbox } => {
                 tracing::info!(sandbox, "worker ready");
-                None
+                shared.state().ready(number);
+                Vec::new()
             }
             FromWorker::Ready { version, .. } => {
                 return Ok(End::Unable(format!("the worker executable is of another version ({version})")));
-            }
-            FromWorker::RungConfig { rung, record } => {
-                let known =
-                    shared.state().rungs.get_mut(usize::from(rung)).is_some_and(|lane| lane.gate.configure(&record));
-                if !known {
-                    return Err("it sent parameter sets that don't fit its rung".to_owned());
-                }
-                None
-            }
-            FromWorker::Picture { rung, dts, pts, sync, data } => {
-                watch.decoded_at_output.store(watch.decoded.load(Relaxed), Relaxed);
-                picture(shared, rung, dts, pts, sync, data)?
-            }
-            FromWorker::AudioConfig { record } => {
-                let config = aac::parse_config(&record).ok().filter(AudioConfig::is_passthrough);
-                audio = Some(Arc::new(config.ok_or("it sent an impossible audio configuration")?));
-                None
-            }
-            FromWorker::Frame { pts, data } => {
-                let config = audio.as_ref().ok_or("it sent audio before its configuration")?;
-                let wanted = audio_from.is_none_or(|from| pts >= from) && audio_pts.is_none_or(|last| pts > last);
-                audio_pts = audio_pts.max(Some(pts));
-                let unit = AccessUnit { config: Config::Audio(Arc::clone(config)), dts: pts, pts, sync: true, data };
-                wanted.then(|| Output::Unit { rendition: "audio".into(), unit })
-            }
-            FromWorker::Thumb { data } => {
-                if !data.starts_with(&[0xff, 0xd8]) {
-                    return Err("it sent a thumbnail that is no JPEG".to_owned());
-                }
-                Some(Output::Thumb(data))
             }
             FromWorker::Stats(stats) => {
                 watch.decoded.store(stats.pictures_decoded, Relaxed);
                 record(&before, &stats);
                 before = stats;
-                shared.state().balance(std::time::Instant::now()).inspect(|_| shared.changed.notify_one())
+                let balanced = shared.state().balance(std::time::Instant::now());
+                balanced.into_iter().inspect(|_| shared.changed.notify_waiters()).collect()
             }
             FromWorker::Notice { text } => {
                 tracing::warn!(text, "worker says");
-                None
+                Vec::new()
             }
             FromWorker::Unable { text } => return Ok(End::Unable(text)),
             FromWorker::Finished => {
                 let asked = watch.finishing_ms.load(Relaxed) > 0;
                 return if asked { Ok(End::Finished) } else { Err("it finished unasked".to_owned()) };
             }
+            media => {
+                if matches!(media, FromWorker::Picture { .. }) {
+                    watch.decoded_at_output.store(watch.decoded.load(Relaxed), Relaxed);
+                }
+                let (given, took_over) = {
+                    let mut state = shared.state();
+                    if !state.employs(number) {
+                        return Ok(End::Retired);
+                    }
+                    let was_heir = state.is_heir(number);
+                    let given = state.hear(number, media, std::time::Instant::now())?;
+                    (given, was_heir && !state.is_heir(number))
+                };
+                if took_over {
+                    // The one before it is to end.
+                    shared.changed.notify_waiters();
+                }
+                given
+            }
         };
-        if let Some(given) = given {
+        for given in given {
             watch.given.fetch_add(1, Relaxed);
             if output.send(given).await.is_err() {
                 return Ok(End::Closed);
             }
             // Waiting for the receiver is not the worker's silence.
             watch.heard_ms.store(watch.now_ms(), Relaxed);
-        }
-    }
-}
-
-fn picture(
-    shared: &Shared,
-    rung: u8,
-    dts: MediaTime,
-    pts: MediaTime,
-    sync: bool,
-    data: Bytes,
-) -> Result<Option<Output>, String> {
-    let mut guard = shared.state();
-    let state = &mut *guard;
-    let lane = state.rungs.get_mut(usize::from(rung)).ok_or("it sent a picture of a rung that is none")?;
-    if lane.rests {
-        // On its way when the rung was shed.
-        return Ok(None);
-    }
-    match lane.gate.pass(state.intake.plan().rev(), dts, pts, sync, data) {
-        Ok(unit) => {
-            lane.newest = lane.newest.max(Some(pts));
-            Ok(Some(Output::Unit { rendition: Arc::clone(&lane.name), unit }))
-        }
-        Err(Refusal::Unwanted) => Ok(None),
-        Err(refusal) => {
-            metrics::counter!("weir_transcoder_pictures_refused_total", "why" => refusal.as_str()).increment(1);
-            tracing::warn!(rung = %lane.name, ?pts, why = refusal.as_str(), "encoded picture held back");
-            Ok(None)
         }
     }
 }
@@ -396,13 +370,16 @@ fn record(before: &Stats, stats: &Stats) {
 }
 
 /// Ends only when the worker must end.
-async fn guard(pid: u32, memory_max: u64, watch: &Watch) -> Result<End, String> {
+async fn guard(shared: &Shared, number: u32, pid: u32, watch: &Watch) -> Result<End, String> {
     let mut tick = tokio::time::interval(WATCH_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let ms = |limit: Duration| limit.as_millis() as u64;
     let mut looked = watch.now_ms();
     loop {
         tick.tick().await;
+        if !shared.state().employs(number) {
+            return Ok(End::Retired);
+        }
         let now = watch.now_ms();
         // Late itself, the server may not have read yet what the worker said in time.
         let was_late = now.saturating_sub(looked) > 2 * ms(WATCH_EVERY);
@@ -432,8 +409,32 @@ async fn guard(pid: u32, memory_max: u64, watch: &Watch) -> Result<End, String> 
         if finishing > 0 && now.saturating_sub(finishing) > ms(FINISH_MAX) {
             return Ok(End::Finished);
         }
-        if resident(pid).is_some_and(|bytes| bytes > memory_max) {
-            return Err(format!("it needs more than {} MiB", memory_max >> 20));
+        if let Some(bytes) = resident(pid) {
+            let mut state = shared.state();
+            let most = state.memory.max() >> 20;
+            match state.look_at_memory(number, bytes, std::time::Instant::now()) {
+                None => {}
+                Some(Step::Replace) => {
+                    tracing::warn!(
+                        mib = bytes >> 20,
+                        most,
+                        "the worker comes near its memory limit; another one takes over"
+                    );
+                    shared.replace.notify_one();
+                }
+                Some(Step::Kill) => return Err(format!("it needs more than {most} MiB of memory")),
+                Some(Step::GiveUp) => {
+                    return Ok(End::Unable(format!(
+                        "workers need more than {most} MiB of memory again and again; a smaller ladder or a higher \
+                         transcode.worker_memory_mib cures it"
+                    )));
+                }
+            }
+            if number == state.at_work && state.is_overdue(std::time::Instant::now()) {
+                tracing::warn!("no other worker has taken over in time; the one at work goes on");
+                state.abandon_succession();
+                shared.changed.notify_waiters();
+            }
         }
     }
 }

@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 const UNITS_MAX: usize = 96;
 /// One track waits at most this long for the other before its units go out alone.
 const MERGE_MAX: MediaTime = MediaTime::from_millis(400);
+/// What the worker may hold: it takes a tenth of that.
+const MEMORY_MAX: u64 = 1 << 30;
 
 /// What the card shows: 1280x720 at 30 fps, H.264 with an IDR each 2 s and no B-frames (about 1.5 Mb/s), AAC-LC stereo at 48 kHz.
 #[derive(Debug, Clone)]
@@ -52,7 +54,7 @@ impl TestCard {
     /// When the process can't be started.
     pub fn spawn(config: TestCardConfig) -> Result<(Self, mpsc::Receiver<AccessUnit>), Error> {
         let spawn = |source| Error::Spawn { exe: config.exe.display().to_string(), source };
-        let worker = pipelines::spawn(&config.exe, "testcard").map_err(spawn)?;
+        let worker = pipelines::spawn(&config.exe, "testcard", MEMORY_MAX).map_err(spawn)?;
         let card = Self { child: worker.child };
         worker.link.set_nonblocking(true).map_err(spawn)?;
         let link = UnixStream::from_std(worker.link).map_err(spawn)?;

@@ -3,26 +3,22 @@
 use crate::gate::Gate;
 use crate::intake::{Boundary, Intake};
 use crate::load::{self, Load, Step};
+use crate::memory::Memory;
+use crate::restarts::Restarts;
 use crate::run::{self, End};
+use crate::succession::{Sound, Succession};
 use bytes::Bytes;
-use media::wire::{EncoderChoice, RungSetup, Setup, ToWorker};
+use media::wire::{EncoderChoice, FromWorker, RungSetup, Setup, ToWorker};
 use media::{AccessUnit, AudioConfig, FrameRate, MediaTime, Rung, Track, VideoConfig};
-use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
 use tracing::Instrument;
 
 /// Outputs that wait for the receiver.
 const OUTPUT_MAX: usize = 256;
-/// More restarts than this in [`RESTART_SPAN`] and the transcoder gives up.
-const RESTARTS_MAX: usize = 5;
-const RESTART_SPAN: Duration = Duration::from_secs(60);
-/// Pauses before a restart, by how many there were in the span. The first is at once: viewers wait.
-const PAUSES_MS: [u64; RESTARTS_MAX + 1] = [0, 0, 200, 500, 1000, 2000];
 
 /// What a worker is to do. All rungs have the same frame rate.
 #[derive(Debug, Clone)]
@@ -43,7 +39,8 @@ pub struct TranscoderConfig {
     pub encoder: EncoderChoice,
     /// Time between thumbnails; `None` for no thumbnails.
     pub thumb_every: Option<Duration>,
-    /// A worker whose resident memory exceeds this is replaced, bytes.
+    /// The most a worker may hold resident, bytes: one above 80 % of it is replaced while it works, one above it is killed, and
+    /// after six of those in ten minutes the transcoder gives up.
     pub memory_max: u64,
 }
 
@@ -118,9 +115,10 @@ pub struct Transcoder {
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// Something was put in, or it is over.
+    /// Something was put in, or it is over. All who wait are told, as two workers may be fed.
     pub changed: Notify,
-    pid: AtomicU32,
+    /// Another worker is to take over from the one at work.
+    pub replace: Notify,
 }
 
 /// Locked for moments, never across an await.
@@ -133,7 +131,15 @@ pub(crate) struct State {
     pub urgent: Option<ToWorker>,
     /// The worker decodes nothing but thumbnails, so a rung that is added needs another worker.
     pub is_idle: bool,
-    pub audio_from: Option<MediaTime>,
+    pub encodes_audio: bool,
+    pub sound: Sound,
+    pub memory: Memory,
+    /// Number of the worker at work.
+    pub at_work: u32,
+    pub pid: Option<u32>,
+    pub succession: Option<Succession>,
+    /// What was held back for a worker that did not take over, to be published first.
+    pub released: Vec<FromWorker>,
     pub finish: bool,
     pub closed: bool,
 }
@@ -161,9 +167,30 @@ impl Lane {
 }
 
 impl State {
+    /// Before the first worker.
+    pub fn new(config: &TranscoderConfig) -> Self {
+        let rungs = config.rungs.iter().map(|rung| Lane::new(rung.clone(), None)).collect();
+        Self {
+            intake: Intake::new(),
+            rungs,
+            load: Load::default(),
+            urgent: None,
+            is_idle: config.rungs.is_empty(),
+            encodes_audio: config.audio.is_some(),
+            sound: Sound::default(),
+            memory: Memory::new(config.memory_max),
+            at_work: 0,
+            pid: None,
+            succession: None,
+            released: Vec::new(),
+            finish: false,
+            closed: false,
+        }
+    }
+
     /// Relieves a worker that is late of its largest rung at work, or gives one back; says so.
-    pub fn balance(&mut self, now: std::time::Instant) -> Option<Output> {
-        if self.finish || self.urgent.is_some() {
+    pub fn balance(&mut self, now: Instant) -> Option<Output> {
+        if self.finish || self.urgent.is_some() || self.succession.is_some() {
             return None;
         }
         let slowest = self.rungs.iter().filter(|lane| !lane.rests).filter_map(|lane| lane.newest).min()?;
@@ -209,18 +236,8 @@ impl Transcoder {
         config: TranscoderConfig,
         frontier: impl Fn(&str) -> Option<MediaTime> + Send + Sync + 'static,
     ) -> (Self, mpsc::Receiver<Output>) {
-        let rungs = config.rungs.iter().map(|rung| Lane::new(rung.clone(), None)).collect();
-        let state = State {
-            intake: Intake::new(),
-            rungs,
-            load: Load::default(),
-            urgent: None,
-            is_idle: config.rungs.is_empty(),
-            audio_from: None,
-            finish: false,
-            closed: false,
-        };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), pid: AtomicU32::new(0) });
+        let shared =
+            Arc::new(Shared { state: Mutex::new(State::new(&config)), changed: Notify::new(), replace: Notify::new() });
         let (output, receiver) = mpsc::channel(OUTPUT_MAX);
         let span = tracing::info_span!("transcoder", stream = %config.stream);
         tokio::spawn(supervise(Arc::clone(&shared), config, frontier, output).instrument(span));
@@ -239,13 +256,13 @@ impl Transcoder {
         if dropped > 0 {
             metrics::counter!("weir_transcoder_input_dropped_total").increment(dropped);
         }
-        self.shared.changed.notify_one();
+        self.shared.changed.notify_waiters();
     }
 
     /// Every rung starts an IDR with exactly this pts. Comes before the first unit with pts at or after `at`.
     pub fn boundary(&self, msn: u64, at: MediaTime, discontinuity: bool) {
         self.shared.state().intake.boundary(Boundary { msn, at, discontinuity });
-        self.shared.changed.notify_one();
+        self.shared.changed.notify_waiters();
     }
 
     /// Passthrough ends at `at`: adds the rung (named `source`) whose first picture is an IDR at exactly `at`. Comes
@@ -257,28 +274,34 @@ impl Transcoder {
             {
                 return;
             }
+            // A worker that is to take over may begin behind it and would not know the rung.
+            state.abandon_succession();
             state.rungs.push(Lane::new(rung.clone(), Some(at)));
             state.intake.add_rung(at, rung);
         }
-        self.shared.changed.notify_one();
+        self.shared.changed.notify_waiters();
     }
 
     /// The source has ended: what is inside the worker comes out (at most 10 s), then [`Output::Ended`].
     pub fn finish(&self) {
-        self.shared.state().finish = true;
-        self.shared.changed.notify_one();
+        {
+            let mut state = self.shared.state();
+            state.abandon_succession();
+            state.finish = true;
+        }
+        self.shared.changed.notify_waiters();
     }
 
     /// Process id of the worker now running, for tests and the health report.
     pub fn worker_pid(&self) -> Option<u32> {
-        Some(self.shared.pid.load(Ordering::Relaxed)).filter(|pid| *pid > 0)
+        self.shared.state().pid
     }
 }
 
 impl Drop for Transcoder {
     fn drop(&mut self) {
         self.shared.state().closed = true;
-        self.shared.changed.notify_one();
+        self.shared.changed.notify_waiters();
     }
 }
 
@@ -289,14 +312,16 @@ async fn supervise(
     frontier: impl Fn(&str) -> Option<MediaTime> + Send + Sync + 'static,
     output: mpsc::Sender<Output>,
 ) {
-    let mut restarts: VecDeque<Instant> = VecDeque::new();
+    let mut restarts = Restarts::default();
     let mut epoch = 0;
     let mut setup = first_setup(&shared, &config);
     loop {
-        let end = run::worker(&shared, &config, setup, &output, |pid| shared.pid.store(pid, Ordering::Relaxed)).await;
-        shared.pid.store(0, Ordering::Relaxed);
+        shared.state().at_work = epoch;
+        let began = Instant::now();
+        let end = reign(&shared, &config, setup, &output, &mut epoch).await;
+        shared.state().pid = None;
         let (reason, poisoned) = match end {
-            End::Closed => return,
+            End::Closed | End::Retired => return,
             End::Finished => {
                 let _gone = output.send(Output::Ended).await;
                 return;
@@ -310,24 +335,67 @@ async fn supervise(
         if let Some(reason) = reason {
             metrics::counter!("weir_transcoder_restarts_total").increment(1);
             tracing::warn!(epoch, reason, "worker replaced");
-            let now = Instant::now();
-            restarts.push_back(now);
-            while restarts.front().is_some_and(|first| now - *first > RESTART_SPAN) {
-                restarts.pop_front();
-            }
-            if restarts.len() > RESTARTS_MAX {
-                return fail(
-                    &output,
-                    format!("the encoding worker failed {} times within a minute, last: {reason}", restarts.len()),
-                )
-                .await;
-            }
-            tokio::time::sleep(Duration::from_millis(PAUSES_MS[restarts.len()])).await;
+            let Some(pause) = restarts.after(began.elapsed(), Instant::now()) else {
+                let times = restarts.recent();
+                let reason = format!("the encoding worker failed {times} times within a minute, last: {reason}");
+                return fail(&output, reason).await;
+            };
+            tokio::time::sleep(pause).await;
             if output.send(Output::Restarted { epoch, reason }).await.is_err() {
                 return;
             }
         }
         setup = next_setup(&shared, &config, &frontier, poisoned);
+    }
+}
+
+/// Runs a worker, and those that take over from it, until the one at work ends by itself.
+async fn reign(
+    shared: &Shared,
+    config: &TranscoderConfig,
+    setup: Setup,
+    output: &mpsc::Sender<Output>,
+    epoch: &mut u32,
+) -> End {
+    let run = |number, setup| Box::pin(run::worker(shared, config, number, setup, output));
+    let mut worker = run(*epoch, setup);
+    let mut heir: Option<Pin<Box<_>>> = None;
+    loop {
+        tokio::select! {
+            end = &mut worker => match (end, heir.take()) {
+                (End::Retired, Some(next)) => worker = next,
+                (end, other) => {
+                    if shared.state().abandon_succession() {
+                        shared.changed.notify_waiters();
+                    }
+                    // It sees that it is not wanted any more.
+                    if let Some(other) = other {
+                        other.await;
+                    }
+                    return end;
+                }
+            },
+            end = async { match &mut heir { Some(heir) => heir.await, None => std::future::pending().await } } => {
+                heir = None;
+                if shared.state().at_work == *epoch {
+                    // It had taken over already; the one before it sees that and ends.
+                    worker.await;
+                    return end;
+                }
+                if shared.state().abandon_succession() {
+                    tracing::warn!(?end, "the worker that was to take over ended; the one at work goes on");
+                }
+            }
+            () = shared.replace.notified(), if heir.is_none() => {
+                *epoch += 1;
+                let setup = {
+                    let mut state = shared.state();
+                    state.begin_succession(*epoch, Instant::now());
+                    setup_of(&state, config, None)
+                };
+                heir = Some(run(*epoch, setup));
+            }
+        }
     }
 }
 
@@ -379,10 +447,11 @@ fn next_setup(
         lane.newest = None;
     }
     state.urgent = None;
+    state.released.clear();
     let earliest = state.rungs.iter().filter(|lane| !lane.rests).filter_map(|lane| lane.from).min().or(audio_from);
     let boundary = if poisoned { state.intake.skip() } else { state.intake.rewind(earliest) };
     state.is_idle = state.rungs.is_empty();
-    state.audio_from = audio_from;
+    state.sound.restart(audio_from);
     state.intake.resume_from(boundary);
     setup_of(&state, config, audio_from)
 }

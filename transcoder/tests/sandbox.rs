@@ -25,7 +25,8 @@ fn nothing_forbidden_works_inside() {
     assert!(possible.is_empty(), "inside the sandbox: {possible:?}");
     // Refusals prove something only where the same act works outside; without root some never do.
     let works = outside.values().filter(|possible| **possible).count();
-    assert!(works >= 12, "outside only {works} of {} acts work: {outside:?}", outside.len());
+    let least = if rustix::process::geteuid().is_root() { 20 } else { 12 };
+    assert!(works >= least, "outside only {works} of {} acts work: {outside:?}", outside.len());
 }
 
 #[test]

@@ -80,10 +80,28 @@ const ACTS: &[Act] = &[
         syscall(libc::SYS_io_uring_setup, [1, parameters.as_mut_ptr().addr()])
     }),
     ("ask for a kernel key", || syscall(libc::SYS_keyctl, [0, (-3isize) as usize])),
+    ("write to more memory than it may hold", || map(5 << 30, libc::MAP_PRIVATE)),
+    ("share more memory than it may hold", || map(10 << 30, libc::MAP_SHARED)),
 ];
 
 fn parent() -> i32 {
     Pid::as_raw(rustix::process::getppid())
+}
+
+/// Asks for so many bytes of memory and gives them back untouched.
+fn map(bytes: usize, kind: libc::c_int) -> io::Result<()> {
+    let flags = kind | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: the kernel chooses an unused place, and nothing refers to it before it is given back. A safe wrapper would
+    // have to touch it.
+    #[allow(unsafe_code)]
+    unsafe {
+        let place = libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+        if place == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        libc::munmap(place, bytes);
+    }
+    Ok(())
 }
 
 fn syscall(number: libc::c_long, arguments: [usize; 2]) -> io::Result<()> {

@@ -392,10 +392,15 @@ impl Session {
             Output::Shed { rendition, lag } => {
                 tracing::warn!(%rendition, lag_ms = lag.as_millis(), "this machine is too slow for all renditions; this one rests");
                 lock(&self.packager).rest(&rendition);
+                lock(&self.live.shortage).resting.insert(rendition.to_string());
             }
-            Output::Restored { rendition } => tracing::info!(%rendition, "there is room for this rendition again"),
+            Output::Restored { rendition } => {
+                tracing::info!(%rendition, "there is room for this rendition again");
+                lock(&self.live.shortage).resting.remove(&*rendition);
+            }
             Output::Failed { reason } => {
                 tracing::error!(reason, "encoding stopped; what is passed through goes on");
+                lock(&self.live.shortage).resting.extend(self.rungs.iter().map(|rung| rung.name.clone()));
                 // Nobody would take what is put into it. A publisher that comes back gets another one.
                 self.transcoder = None;
             }

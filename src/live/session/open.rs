@@ -54,7 +54,7 @@ impl Session {
             Some(key) => key.keyframe_interval,
             None => Some(Duration::from_secs(2)),
         };
-        let Choices { passthrough, rungs, share, ladder, shape } =
+        let Choices { passthrough, rungs, withheld, share, ladder, shape } =
             plan::choose(context, &stream.settings, keyframe_interval, &probed.facts)?;
         let audio_encoded = probed.facts.audio.as_ref().is_some_and(|a| !a.passthrough);
         let plan = SessionPlan {
@@ -73,6 +73,7 @@ impl Session {
         let target_s = plan.target_s;
         let (packager, window) = Packager::new(plan);
         let live = Arc::new(Live::new(window, probed.wall_start, Facts::of(&probed.facts)));
+        lock(&live.shortage).withheld = withheld;
         let stored = StoredPlan::new(probed.wall_start, target_s, &probed.facts, passthrough, &rungs, audio_encoded);
         let note = SessionNote {
             stream_id: stream.id,
@@ -193,11 +194,14 @@ impl Session {
             audio: source.audio.as_ref().filter(|_| self.audio_encoded).map(|a| Arc::clone(&a.config)),
             encoder: self.context.settings.encoder.clone(),
             thumb_every,
+            memory_max: self.context.settings.worker_memory_max,
             ..TranscoderConfig::new(&self.stream)
         };
         let packager = Arc::clone(&self.packager);
         let (transcoder, outputs): (_, mpsc::Receiver<Output>) =
             Transcoder::spawn(config, move |rendition| lock(&packager).frontier(rendition));
+        // All that it makes is encoded, whatever became of the one before.
+        lock(&self.live.shortage).resting.clear();
         (self.transcoder, self.outputs) = (Some(transcoder), outputs);
     }
 

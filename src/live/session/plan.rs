@@ -16,6 +16,8 @@ const SAME_RATE: f64 = 0.01;
 pub struct Choices {
     pub passthrough: bool,
     pub rungs: Vec<media::Rung>,
+    /// Names of those that found no room.
+    pub withheld: Vec<String>,
     /// What is planned on for them.
     pub share: Option<Share>,
     pub ladder: Ladder,
@@ -42,7 +44,14 @@ pub fn choose(
 ) -> anyhow::Result<Choices> {
     let ladder = ladder(context, settings)?;
     let Some(video) = &facts.video else {
-        return Ok(Choices { passthrough: false, rungs: Vec::new(), share: None, ladder, shape: None });
+        return Ok(Choices {
+            passthrough: false,
+            rungs: Vec::new(),
+            withheld: Vec::new(),
+            share: None,
+            ladder,
+            shape: None,
+        });
     };
     let keyframes_fit = keyframe_interval.is_none_or(|i| i <= PASSTHROUGH_KEYFRAME_MAX);
     let passthrough = settings.passthrough && video.passthrough.is_ok() && keyframes_fit;
@@ -53,19 +62,21 @@ pub fn choose(
         top.name = format!("{}p", top.width.min(top.height));
     }
     let budget = &context.settings.budget;
-    let wanted = rungs.len();
+    let mut withheld: Vec<String> = rungs.iter().map(|rung| rung.name.clone()).collect();
     let share =
         budget.take(&mut rungs, &shape, !passthrough).map_err(|needed| Crowded { needed, free: budget.free() })?;
-    if rungs.len() < wanted {
-        metrics::counter!("weir_session_rungs_withheld_total").increment((wanted - rungs.len()) as u64);
+    // Those that are given are the smallest, at the end.
+    withheld.truncate(withheld.len() - rungs.len());
+    if !withheld.is_empty() {
+        metrics::counter!("weir_session_rungs_withheld_total").increment(withheld.len() as u64);
         tracing::warn!(
-            wanted,
+            withheld = withheld.join(","),
             given = rungs.len(),
             free_cores = budget.free(),
             "this machine can't encode the whole ladder beside the streams that are live; its largest renditions are left out"
         );
     }
-    Ok(Choices { passthrough, rungs, share: Some(share), ladder, shape: Some(shape) })
+    Ok(Choices { passthrough, rungs, withheld, share: Some(share), ladder, shape: Some(shape) })
 }
 
 pub fn is_hevc(video: &VideoFacts) -> bool {

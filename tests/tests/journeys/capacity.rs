@@ -1,7 +1,7 @@
 //! A server that has enough to do says so, and what it does goes on.
 
 use std::time::Duration;
-use tests::{Clip, Publisher, Server};
+use tests::{Clip, Follower, Publisher, Server, eventually};
 
 #[test]
 fn a_full_server_refuses_with_words_and_keeps_its_streams() {
@@ -20,4 +20,46 @@ fn a_full_server_refuses_with_words_and_keeps_its_streams() {
     let _newer = Publisher::push(&Clip::default(), &server.publish_url(&first));
     kept.expect_end(Duration::from_secs(20));
     server.play("first");
+}
+
+/// Memory a process holds, MiB.
+fn resident_mib(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) >> 10
+}
+
+#[test]
+fn a_worker_near_its_memory_limit_is_replaced_and_no_playlist_shows_it() {
+    let clip = Clip { size: (1280, 720), gop: 30, kbps: 1_500, ..Clip::default() };
+    let start = |mib: u64| {
+        let settings = format!("[transcode]\nladder = \"360p:600k,180p:200k\"\nworker_memory_mib = {mib}\n");
+        let server = Server::start_configured(&settings, &["--no-demo"]);
+        let stream = server.add_stream("show");
+        let publisher = Publisher::push(&clip, &server.publish_url(&stream));
+        server.play("show");
+        (server, publisher)
+    };
+    // What it usually holds, once decoder and encoders are full.
+    let (server, publisher) = start(1_024);
+    let rung = server.variants("show").pop().expect("a rung");
+    eventually("six segments", || Some(server.media(&rung)).filter(|list| list.complete().count() >= 6));
+    let usual = resident_mib(server.workers()[0]);
+    drop((publisher, server));
+
+    // A limit a little above that: the worker passes the mark on its way there.
+    let (server, mut publisher) = start(usual * 10 / 9);
+    let followers: Vec<Follower> =
+        server.variants("show").iter().map(|path| Follower::start(server.http, path)).collect();
+    assert_eq!(followers.len(), 3);
+    eventually("another worker takes over", || server.log().contains("another worker has taken over").then_some(()));
+    let at = followers[0].seen().newest().unwrap_or_default();
+    for follower in &followers {
+        eventually("all go on", || follower.seen().has_media_after(at + 4).then_some(()));
+        let seen = follower.seen();
+        seen.expect_continuous();
+        assert_eq!((seen.gaps(), seen.discontinuities()), (vec![], vec![]), "usually {usual} MiB");
+    }
+    assert_eq!(server.metric("weir_transcoder_restarts_total"), 0.0, "usually {usual} MiB");
+    assert!(publisher.is_running(), "{}", publisher.said());
 }

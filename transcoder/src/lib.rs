@@ -19,6 +19,7 @@
 //! ```
 
 mod budget;
+mod burst;
 mod gate;
 mod intake;
 mod ladder;

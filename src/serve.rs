@@ -27,6 +27,8 @@ use transcoder::Budget;
 /// Sessions have this long to close their playlists after a signal; the whole shutdown stays under 10 s.
 const DRAIN: Duration = Duration::from_secs(6);
 /// Then the HTTP side, whose viewers still fetch the ends of playlists.
+/// What the database has not taken by then is lost with this process.
+const SETTLE: Duration = Duration::from_secs(1);
 const DRAIN_HTTP: Duration = Duration::from_secs(2);
 /// Buckets of every histogram of seconds.
 const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -112,6 +114,8 @@ impl Server {
         {
             let (store, stop) = (context.store.clone(), stop_http.clone());
             background.spawn(async move { store.follow(stop).await });
+            let (store, stop) = (context.store.clone(), stop_http.clone());
+            background.spawn(async move { store.write_notes(stop).await });
         }
         background.spawn(Arc::clone(&context).watch_changes());
         background.spawn(Arc::clone(&context).keep_time());
@@ -130,6 +134,9 @@ impl Server {
         context.tasks.close();
         if tokio::time::timeout(DRAIN, context.tasks.wait()).await.is_err() {
             tracing::warn!("some sessions did not close in time");
+        }
+        if !context.store.settle(SETTLE).await {
+            tracing::warn!("the database does not answer; the ends of sessions were not noted");
         }
         stop_http.cancel();
         background.close();

@@ -1,5 +1,6 @@
 //! AAC: AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) and the ADTS header (1.A.2.2).
 
+use crate::bits::Bits;
 use crate::{AudioCodec, AudioConfig, ParseError};
 use bytes::Bytes;
 
@@ -12,14 +13,14 @@ const WHAT: &str = "the AAC configuration";
 /// # Errors
 /// When it is cut short, or has a rate or channel layout without meaning.
 pub fn parse_config(record: &Bytes) -> Result<AudioConfig, ParseError> {
-    let mut bits = Bits { data: record, at: 0 };
-    let object_type = bits.object_type()?;
-    let sample_rate = bits.rate()?;
+    let mut bits = Bits::new(record, WHAT);
+    let object_type = read_type(&mut bits)?;
+    let sample_rate = read_rate(&mut bits)?;
     let layout = bits.take(4)?;
     let mut core_type = object_type;
     if matches!(object_type, 5 | 29) {
-        bits.rate()?;
-        core_type = bits.object_type()?;
+        read_rate(&mut bits)?;
+        core_type = read_type(&mut bits)?;
     }
     let short_frames = matches!(core_type, 1..=4 | 6 | 7) && bits.take(1)? == 1;
     let channels = match layout {
@@ -99,35 +100,15 @@ pub fn silent_frame(channels: u8) -> Option<Bytes> {
     )
 }
 
-struct Bits<'a> {
-    data: &'a [u8],
-    at: usize,
+fn read_type(bits: &mut Bits) -> Result<u32, ParseError> {
+    let value = bits.take(5)?;
+    if value == 31 { Ok(32 + bits.take(6)?) } else { Ok(value) }
 }
 
-impl Bits<'_> {
-    fn take(&mut self, count: usize) -> Result<u32, ParseError> {
-        let mut value = 0;
-        for _ in 0..count {
-            let byte = self.data.get(self.at / 8).ok_or(ParseError::Truncated { what: WHAT })?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Ok(value)
-    }
-
-    fn object_type(&mut self) -> Result<u32, ParseError> {
-        let value = self.take(5)?;
-        if value == 31 { Ok(32 + self.take(6)?) } else { Ok(value) }
-    }
-
-    fn rate(&mut self) -> Result<u32, ParseError> {
-        match self.take(4)? {
-            15 => self.take(24),
-            index => RATES
-                .get(index as usize)
-                .copied()
-                .ok_or_else(|| ParseError::Malformed { what: WHAT, detail: format!("rate index {index}") }),
-        }
+fn read_rate(bits: &mut Bits) -> Result<u32, ParseError> {
+    match bits.take(4)? {
+        15 => bits.take(24),
+        index => RATES.get(index as usize).copied().ok_or_else(|| bits.bad(&format!("rate index {index}"))),
     }
 }
 

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod aac;
+mod bits;
 pub mod captions;
 pub mod feed;
 pub mod h264;

@@ -127,19 +127,6 @@ impl Database {
         })
     }
 
-    /// Runs one statement that writes, in a transaction of its own; how many rows it touched.
-    pub(crate) async fn execute(
-        &self,
-        doing: &'static str,
-        sql: &'static str,
-        arguments: &[Argument],
-    ) -> Result<u64, Error> {
-        let mut transaction = self.begin().await?;
-        let rows = transaction.execute(doing, sql, arguments).await?;
-        transaction.commit().await?;
-        Ok(rows)
-    }
-
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite { writer, readers } => {

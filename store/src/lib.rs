@@ -25,6 +25,7 @@ mod act;
 mod audit;
 mod database;
 mod error;
+mod ledger;
 mod location;
 mod secret;
 mod session;

@@ -3,9 +3,12 @@
 //! Notes are no acts: nobody decides them, so they leave no audit row. A note names its session, and one that comes late
 //! changes nothing of a newer session but the sequence number, which never goes back.
 
-use crate::database::Argument;
 use crate::stream::{STREAM_COLUMNS, read_stream, stream_columns};
 use crate::{Error, Store, Stream};
+use std::time::Duration;
+
+/// How long a session that begins waits for the database: viewers wait too.
+const NUMBER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is noted of a session while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,57 +37,44 @@ pub struct OpenSession {
 }
 
 impl Store {
-    /// Marks a session as open and gives the first sequence number it may use: one never used by this stream. An operator
-    /// who looks sees it as last seen at `now_ms`.
+    /// Begins a session and gives the first sequence number it may use: one never used by this stream. An operator who looks
+    /// sees it as last seen at `now_ms`, as soon as that is written ([`Store::write_notes`]). When the database does not
+    /// answer within a second, what this process knows of the stream decides; nobody else uses up its numbers.
     ///
     /// # Errors
-    /// [`Error::NoSuchStream`] when no stream has this id; when the database did not answer.
+    /// [`Error::NoSuchStream`] when no stream has this id; when the database did not answer and the stream was never seen.
     pub async fn open_session(&self, stream_id: &str, session: &str, now_ms: i64) -> Result<u64, Error> {
-        const UPDATE: &str = "update streams set session = $2, session_seen_ms = $3, session_plan = null, \
-            session_discontinuities = 0 where id = $1 returning next_msn";
-        let mut transaction = self.database().begin().await?;
-        let rows =
-            transaction.fetch("open the session", UPDATE, &[stream_id.into(), session.into(), now_ms.into()]).await?;
-        let row = rows.first().ok_or_else(|| Error::NoSuchStream { name: stream_id.into() })?;
-        let next_msn = u64::try_from(row.int(0)?).unwrap_or(0);
-        transaction.commit().await?;
-        Ok(next_msn)
+        const NUMBER: &str = "select next_msn from streams where id = $1";
+        const DOING: &str = "read the sequence number";
+        let arguments = [stream_id.into()];
+        let asked = self.database().fetch(DOING, NUMBER, &arguments);
+        let silent = || Err(Error::Unavailable { doing: DOING, source: "no answer within a second".into() });
+        let known = match tokio::time::timeout(NUMBER_TIMEOUT, asked).await.unwrap_or_else(|_| silent()) {
+            Ok(rows) => {
+                let row = rows.first().ok_or_else(|| Error::NoSuchStream { name: stream_id.into() })?;
+                Ok(u64::try_from(row.int(0)?).unwrap_or(0))
+            }
+            Err(error) => {
+                metrics::counter!("weir_store_errors_total").increment(1);
+                self.recall_number(stream_id).ok_or(error)
+            }
+        };
+        match self.ledger().open(stream_id, session, known.as_ref().ok().copied(), now_ms) {
+            Some(number) => Ok(number),
+            None => known,
+        }
     }
 
     /// Notes how far a session is. Numbers never go back. A note may run ahead, since a number noted and not used is merely
-    /// skipped.
-    ///
-    /// # Errors
-    /// When the database did not answer.
-    pub async fn note_session(&self, note: &SessionNote) -> Result<(), Error> {
-        const UPDATE: &str = "update streams set \
-            next_msn = case when next_msn < $3 then $3 else next_msn end, \
-            session_discontinuities = case when session = $2 then $4 else session_discontinuities end, \
-            session_seen_ms = case when session = $2 then $5 else session_seen_ms end, \
-            session_plan = case when session = $2 then $6 else session_plan end \
-            where id = $1";
-        let number = |value: u64| Argument::from(i64::try_from(value).unwrap_or(i64::MAX));
-        let values = [
-            note.stream_id.as_str().into(),
-            note.session.as_str().into(),
-            number(note.next_msn),
-            number(note.discontinuities),
-            note.seen_ms.into(),
-            note.plan.as_deref().into(),
-        ];
-        self.database().execute("note the session", UPDATE, &values).await?;
-        Ok(())
+    /// skipped. It only remembers it; [`Store::write_notes`] writes it.
+    pub fn note_session(&self, note: &SessionNote) {
+        self.ledger().note(note);
     }
 
-    /// Marks a session as ended in order; a later start does not go on with it. A newer one is left alone.
-    ///
-    /// # Errors
-    /// When the database did not answer.
-    pub async fn close_session(&self, stream_id: &str, session: &str) -> Result<(), Error> {
-        const UPDATE: &str = "update streams set session = null, session_seen_ms = null, session_plan = null, \
-            session_discontinuities = null where id = $1 and session = $2";
-        self.database().execute("close the session", UPDATE, &[stream_id.into(), session.into()]).await?;
-        Ok(())
+    /// Marks a session as ended in order; a later start does not go on with it. A newer one is left alone. `next_msn` is how
+    /// far it came.
+    pub fn close_session(&self, stream_id: &str, session: &str, next_msn: u64) {
+        self.ledger().close(stream_id, session, next_msn);
     }
 
     /// All sessions that are marked as open. At the start of a server these are the ones the last start left behind.

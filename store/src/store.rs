@@ -1,4 +1,5 @@
 use crate::database::Database;
+use crate::ledger::Ledger;
 use crate::stream::{STREAM_COLUMNS, read_key, read_stream, stream_columns};
 use crate::{Error, KeyInfo, Location, Stream, StreamKey};
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ struct Inner {
     revision: watch::Sender<u64>,
     /// Keys as last read, for the time the database is away. Held for the length of a map access, never across an await.
     remembered: Mutex<Remembered>,
+    ledger: Ledger,
 }
 
 /// Keys by public id, and the revision they were read at.
@@ -63,8 +65,8 @@ impl Store {
     /// [`Error::Open`] when it cannot be reached, read or written; [`Error::TooNew`].
     pub async fn open(location: &Location) -> Result<Self, Error> {
         let database = Database::open(location).await?;
-        let store =
-            Self { inner: Arc::new(Inner { database, revision: watch::Sender::new(0), remembered: Mutex::default() }) };
+        let (revision, remembered, ledger) = (watch::Sender::new(0), Mutex::default(), Ledger::default());
+        let store = Self { inner: Arc::new(Inner { database, revision, remembered, ledger }) };
         store.look().await?;
         Ok(store)
     }
@@ -76,6 +78,17 @@ impl Store {
 
     pub(crate) fn database(&self) -> &Database {
         &self.inner.database
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+
+    /// The first free sequence number of a stream as it was when the keys were last read; what was used by this process since
+    /// is in the ledger.
+    pub(crate) fn recall_number(&self, stream_id: &str) -> Option<u64> {
+        let of = |key: &StoredKey| (key.stream.id == stream_id).then_some(key.stream.next_msn);
+        self.remembered(|remembered| remembered.keys.values().find_map(of))
     }
 
     /// Tells watchers of a change this process made.
@@ -133,6 +146,7 @@ impl Store {
         let number = u64::try_from(row.int(0)?).unwrap_or(0);
         if self.remembered(|remembered| remembered.at != Some(number)) {
             let keys = self.read_keys().await?;
+            self.ledger().forget_others(&keys.values().map(|key| key.stream.id.as_str()).collect());
             self.remembered(|remembered| *remembered = Remembered { at: Some(number), keys });
         }
         self.announce(number);
@@ -201,9 +215,13 @@ impl Store {
         let equal = key.matches(hash);
         let found = stored.filter(|s| equal && s.info.is_active(now_ms) && name.is_none_or(|n| n == s.stream.name));
         Ok(found.map(|s| KeyMatch {
+            keyframe_interval: self
+                .ledger()
+                .interval_ms(&s.info.id)
+                .or(s.info.keyframe_interval_ms)
+                .map(|ms| Duration::from_millis(ms.into())),
             stream: s.stream,
             key_id: s.info.id,
-            keyframe_interval: s.info.keyframe_interval_ms.map(|ms| Duration::from_millis(ms.into())),
         }))
     }
 
@@ -250,16 +268,9 @@ impl Store {
     }
 
     /// Remembers for the key's next session how far apart its encoder sets keyframes, milliseconds. No audit row: it is
-    /// an observation, not an act.
-    ///
-    /// # Errors
-    /// When the database did not answer.
-    pub async fn remember_keyframe_interval(&self, key_id: &str, interval_ms: u32) -> Result<(), Error> {
-        const UPDATE: &str = "update stream_keys set keyframe_interval_ms = $2 where id = $1";
-        self.database()
-            .execute("remember the keyframe interval", UPDATE, &[key_id.into(), i64::from(interval_ms).into()])
-            .await?;
-        Ok(())
+    /// an observation, not an act. [`Store::write_notes`] writes it.
+    pub fn remember_keyframe_interval(&self, key_id: &str, interval_ms: u32) {
+        self.ledger().remember(key_id, interval_ms);
     }
 
     /// Whether no server was ever started on this database.

@@ -55,6 +55,7 @@ on_both!(
     changes_from_many_hands_make_one_chain,
     two_first_starts_at_once_both_succeed,
     known_keys_work_while_the_database_is_away,
+    sessions_begin_and_end_while_the_database_is_away_and_no_number_comes_twice,
     a_newer_database_is_refused,
 );
 
@@ -236,15 +237,17 @@ async fn sequence_numbers_never_go_back(bed: Bed) {
     let store = bed.open().await;
     let (stream, _) = add(&store, "stage").await;
     assert_eq!(store.open_session(&stream.id, "s1", NOW_MS).await.unwrap(), 0);
-    store.note_session(&note(&stream, "s1", 7)).await.unwrap();
-    store.note_session(&SessionNote { seen_ms: NOW_MS + 9, ..note(&stream, "s1", 3) }).await.unwrap();
+    store.note_session(&note(&stream, "s1", 7));
+    store.note_session(&SessionNote { seen_ms: NOW_MS + 9, ..note(&stream, "s1", 3) });
+    settled(&store).await;
     store.close().await;
 
     let store = bed.open().await;
     let found = store.stream("stage").await.unwrap().unwrap();
     let session = found.session.unwrap();
     assert_eq!((found.next_msn, session.id.as_str(), session.seen_ms), (7, "s1", NOW_MS + 9));
-    store.close_session(&stream.id, "s1").await.unwrap();
+    store.close_session(&stream.id, "s1", 0);
+    settled(&store).await;
     assert_eq!(store.stream("stage").await.unwrap().unwrap().session, None);
     assert_eq!(store.open_session(&stream.id, "s2", NOW_MS).await.unwrap(), 7);
     assert!(store.open_session("nobody", "s3", NOW_MS).await.is_err());
@@ -255,9 +258,10 @@ async fn an_open_session_is_found_with_its_last_note(bed: Bed) {
     let (stage, _) = add(&store, "stage").await;
     let (alley, _) = add(&store, "alley").await;
     store.open_session(&stage.id, "s1", NOW_MS).await.unwrap();
-    store.note_session(&note(&stage, "s1", 6)).await.unwrap();
-    store.note_session(&note(&stage, "s1", 8)).await.unwrap();
+    store.note_session(&note(&stage, "s1", 6));
+    store.note_session(&note(&stage, "s1", 8));
     store.open_session(&alley.id, "a1", NOW_MS).await.unwrap();
+    settled(&store).await;
     store.close().await;
 
     let store = bed.open().await;
@@ -265,7 +269,8 @@ async fn an_open_session_is_found_with_its_last_note(bed: Bed) {
     assert_eq!(open.iter().map(|o| o.stream.name.as_str()).collect::<Vec<_>>(), ["alley", "stage"]);
     assert_eq!((open[0].note.plan.as_deref(), open[0].note.seen_ms), (None, NOW_MS), "opened and never noted");
     assert_eq!(open[1].note, note(&stage, "s1", 8));
-    store.close_session(&stage.id, "s1").await.unwrap();
+    store.close_session(&stage.id, "s1", 0);
+    settled(&store).await;
     assert_eq!(store.open_sessions().await.unwrap().len(), 1);
 }
 
@@ -273,10 +278,11 @@ async fn a_late_note_of_an_old_session_changes_nothing_of_a_new_one(bed: Bed) {
     let store = bed.open().await;
     let (stage, _) = add(&store, "stage").await;
     store.open_session(&stage.id, "s1", NOW_MS).await.unwrap();
-    store.note_session(&note(&stage, "s1", 4)).await.unwrap();
+    store.note_session(&note(&stage, "s1", 4));
     assert_eq!(store.open_session(&stage.id, "s2", NOW_MS).await.unwrap(), 4);
-    store.note_session(&note(&stage, "s1", 6)).await.unwrap();
-    store.close_session(&stage.id, "s1").await.unwrap();
+    store.note_session(&note(&stage, "s1", 6));
+    store.close_session(&stage.id, "s1", 0);
+    settled(&store).await;
     let open = store.open_sessions().await.unwrap().remove(0).note;
     assert_eq!((open.session.as_str(), open.plan, open.discontinuities, open.seen_ms), ("s2", None, 0, NOW_MS));
     assert_eq!(open.next_msn, 6, "a number in use stays in use, whoever used it");
@@ -301,9 +307,25 @@ async fn the_keyframe_interval_is_remembered_per_key(bed: Bed) {
     let store = bed.open().await;
     let (stream, first) = add(&store, "stage").await;
     let second = rotate(&store, "stage", Previous::Keep).await;
-    store.remember_keyframe_interval(&stream.keys[0].id, 8_333).await.unwrap();
+    store.remember_keyframe_interval(&stream.keys[0].id, 8_333);
     let interval = async |key| store.verify_key(None, key, NOW_MS).await.unwrap().unwrap().keyframe_interval;
     assert_eq!((interval(&first).await, interval(&second).await), (Some(Duration::from_millis(8_333)), None));
+    settled(&store).await;
+    let store = bed.open().await;
+    let interval = async |key| store.verify_key(None, key, NOW_MS).await.unwrap().unwrap().keyframe_interval;
+    assert_eq!((interval(&first).await, interval(&second).await), (Some(Duration::from_millis(8_333)), None));
+}
+
+/// Has everything written that was noted.
+async fn settled(store: &Store) {
+    let stop = CancellationToken::new();
+    let writing = tokio::spawn({
+        let (store, stop) = (store.clone(), stop.clone());
+        async move { store.write_notes(stop).await }
+    });
+    assert!(store.settle(Duration::from_secs(30)).await, "the database takes notes");
+    stop.cancel();
+    writing.await.unwrap();
 }
 
 async fn three_changes(bed: &Bed) -> Store {
@@ -379,6 +401,21 @@ async fn known_keys_work_while_the_database_is_away(bed: Bed) {
     assert_eq!(server.verify_key(None, stranger.reveal(), NOW_MS).await.unwrap_err().fault(), Fault::Database);
 }
 
+async fn sessions_begin_and_end_while_the_database_is_away_and_no_number_comes_twice(bed: Bed) {
+    let (stage, _) = add(&bed.open().await, "stage").await;
+    let store = bed.open().await;
+    assert_eq!(store.open_session(&stage.id, "s1", NOW_MS).await.unwrap(), 0);
+    store.note_session(&note(&stage, "s1", 7));
+    settled(&store).await;
+    store.close().await;
+    store.note_session(&note(&stage, "s1", 11));
+    store.close_session(&stage.id, "s1", 11);
+    assert_eq!(store.open_session(&stage.id, "s2", NOW_MS).await.unwrap(), 11, "not the 7 the database has");
+    store.note_session(&note(&stage, "s2", 13));
+    assert!(!store.settle(Duration::from_millis(1)).await, "a database that is away has nothing");
+    assert_eq!(store.open_session("nobody", "s3", NOW_MS).await.unwrap_err().fault(), Fault::Database);
+}
+
 async fn a_newer_database_is_refused(bed: Bed) {
     bed.open().await.close().await;
     bed.tamper("update _sqlx_migrations set version = 9999 where version = 1").await;
@@ -399,6 +436,28 @@ async fn keys_are_checked_while_another_process_writes() {
     let began = std::time::Instant::now();
     assert_eq!(opens(&store, &key, NOW_MS).await.as_deref(), Some("stage"));
     assert!(began.elapsed() < Duration::from_secs(1), "took {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn what_was_noted_while_another_process_wrote_is_in_the_database_afterwards() {
+    use sqlx::ConnectOptions as _;
+    let bed = Bed::sqlite();
+    let store = bed.open().await;
+    let (stage, _) = add(&store, "stage").await;
+    let store::Location::Sqlite(path) = &bed.location else { unreachable!("the bed is SQLite") };
+    let mut other = sqlx::sqlite::SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+    sqlx::query("begin immediate").execute(&mut other).await.unwrap();
+    let began = std::time::Instant::now();
+    store.open_session(&stage.id, "s1", NOW_MS).await.unwrap();
+    store.note_session(&note(&stage, "s1", 7));
+    store.close_session(&stage.id, "s1", 7);
+    assert_eq!(store.open_session(&stage.id, "s2", NOW_MS).await.unwrap(), 7);
+    store.note_session(&note(&stage, "s2", 9));
+    assert!(began.elapsed() < Duration::from_secs(1), "took {:?}", began.elapsed());
+    sqlx::query("rollback").execute(&mut other).await.unwrap();
+    settled(&store).await;
+    let open = bed.open().await.open_sessions().await.unwrap();
+    assert_eq!(open.into_iter().map(|open| open.note).collect::<Vec<_>>(), [note(&stage, "s2", 9)]);
 }
 
 #[tokio::test]

@@ -94,8 +94,8 @@ impl Intake {
         }
     }
 
-    /// Adds a unit. Drops queued video up to the next keyframe when too much waits.
-    pub fn unit(&mut self, unit: AccessUnit) {
+    /// Adds a unit. Drops queued video up to the next keyframe when too much waits, beside `burst`, which came at once.
+    pub fn unit(&mut self, unit: AccessUnit, burst: MediaTime) {
         if unit.track() == Track::Video {
             if unit.sync {
                 self.skipping = false;
@@ -116,7 +116,7 @@ impl Intake {
         }
         self.kept_bytes += unit.data.len();
         self.log.push_back(Entry::Unit(unit));
-        self.shed();
+        self.shed(burst);
     }
 
     pub fn boundary(&mut self, boundary: Boundary) {
@@ -251,14 +251,14 @@ impl Intake {
     }
 
     /// Drops what waits too long: video up to the next keyframe that waits, or up to the next one to come.
-    fn shed(&mut self) {
+    fn shed(&mut self, burst: MediaTime) {
         let waiting = self.given.max(self.next);
         let index = usize::try_from(waiting - self.first).unwrap_or(usize::MAX);
         let oldest = self.log.iter().skip(index).find_map(|entry| match entry {
             Entry::Unit(unit) if unit.track() == Track::Video => Some(unit.dts),
             _ => None,
         });
-        let late = oldest.zip(self.newest_dts).is_some_and(|(oldest, newest)| newest - oldest > QUEUE_MAX);
+        let late = oldest.zip(self.newest_dts).is_some_and(|(oldest, newest)| newest - oldest > QUEUE_MAX + burst);
         let many = self.log.len().saturating_sub(index) > ENTRIES_MAX;
         if !late && !many {
             return;
@@ -383,7 +383,7 @@ mod tests {
             if ms % 1000 == 0 {
                 intake.boundary(boundary(ms));
             }
-            intake.unit(picture(ms, ms % 1000 == 0, 100));
+            intake.unit(picture(ms, ms % 1000 == 0, 100), MediaTime::ZERO);
         }
     }
 
@@ -406,12 +406,21 @@ mod tests {
     }
 
     #[test]
+    fn what_came_at_once_is_not_skipped() {
+        let mut intake = Intake::new();
+        for ms in (0..5_000).step_by(100) {
+            intake.unit(picture(ms, ms % 1000 == 0, 100), MediaTime::from_millis(ms));
+        }
+        assert_eq!((stamps(&mut intake).len(), intake.dropped), (50, 0));
+    }
+
+    #[test]
     fn overflow_without_keyframe_waits_for_one() {
         let mut intake = Intake::new();
         for ms in (0..3000).step_by(100) {
-            intake.unit(picture(ms, ms == 0, 100));
+            intake.unit(picture(ms, ms == 0, 100), MediaTime::ZERO);
         }
-        intake.unit(picture(3000, true, 100));
+        intake.unit(picture(3000, true, 100), MediaTime::ZERO);
         assert_eq!(stamps(&mut intake), [3000]);
     }
 
@@ -474,7 +483,7 @@ mod tests {
     fn what_is_kept_has_a_limit() {
         let mut intake = Intake::new();
         for ms in (0..100_000).step_by(100) {
-            intake.unit(picture(ms, ms == 0, 100_000));
+            intake.unit(picture(ms, ms == 0, 100_000), MediaTime::ZERO);
             intake.pop();
         }
         assert!(intake.kept_bytes <= KEPT_BYTES_MAX && intake.log.len() < 100);
@@ -490,7 +499,7 @@ mod tests {
                 match op {
                     0..=6 => {
                         ms += 200;
-                        intake.unit(picture(ms, op == 0, size));
+                        intake.unit(picture(ms, op == 0, size), MediaTime::ZERO);
                     }
                     7 => intake.boundary(boundary(ms)),
                     8 => { intake.rewind(Some(MediaTime::from_millis(ms - 1000))); fresh = true; }

@@ -20,6 +20,7 @@
 //! ```
 
 mod budget;
+mod burst;
 mod gate;
 mod intake;
 mod ladder;

@@ -1,5 +1,6 @@
 //! [`Transcoder`]: one session's worker, from the side of the server.
 
+use crate::burst::Burst;
 use crate::gate::Gate;
 use crate::intake::{Boundary, Intake};
 use crate::load::{self, Load, Step};
@@ -127,6 +128,7 @@ pub(crate) struct State {
     pub intake: Intake,
     pub rungs: Vec<Lane>,
     pub load: Load,
+    pub burst: Burst,
     /// What the worker is told before the next entry of the intake.
     pub urgent: Option<ToWorker>,
     /// The worker decodes nothing but thumbnails, so a rung that is added needs another worker.
@@ -174,6 +176,7 @@ impl State {
             intake: Intake::new(),
             rungs,
             load: Load::default(),
+            burst: Burst::default(),
             urgent: None,
             is_idle: config.rungs.is_empty(),
             encodes_audio: config.audio.is_some(),
@@ -197,7 +200,7 @@ impl State {
         let lag = self.intake.newest_dts()? - slowest;
         let held = frame_rate(self).time_of(load::HELD);
         let resting = self.rungs.iter().filter(|lane| lane.rests).count();
-        let step = self.load.look(lag - held, self.rungs.len() - resting, resting, now)?;
+        let step = self.load.look(lag - held - self.burst.left(now), self.rungs.len() - resting, resting, now)?;
         let rests = step == Step::Shed;
         let area = |lane: &Lane| u64::from(lane.rung.width) * u64::from(lane.rung.height);
         // A rung that has given nothing yet may be one the worker has not been told of.
@@ -249,8 +252,12 @@ impl Transcoder {
     pub fn unit(&self, unit: AccessUnit) {
         let dropped = {
             let mut state = self.shared.state();
-            let before = state.intake.dropped;
-            state.intake.unit(unit);
+            let (before, now) = (state.intake.dropped, std::time::Instant::now());
+            let burst = match unit.track() {
+                Track::Video => state.burst.look(unit.dts, now),
+                Track::Audio => state.burst.left(now),
+            };
+            state.intake.unit(unit, burst);
             state.intake.dropped - before
         };
         if dropped > 0 {

@@ -78,9 +78,10 @@ pub async fn restore_all(context: &Arc<Context>) {
         }
     };
     for open in left {
-        let (id, name, session) = (open.stream.id.clone(), open.stream.name.clone(), open.note.session.clone());
+        let name = open.stream.name.clone();
+        let (id, session, next_msn) = (open.stream.id.clone(), open.note.session.clone(), open.note.next_msn);
         let Some((rules, left)) = open::window_left(context, &open) else {
-            note::close(context, &id, &session).await;
+            context.store.close_session(&id, &session, next_msn);
             continue;
         };
         match Session::restore(context, open) {
@@ -94,7 +95,7 @@ pub async fn restore_all(context: &Arc<Context>) {
                     stream = name,
                     "the session can't go on; a new one will begin"
                 );
-                note::close(context, &id, &session).await;
+                context.store.close_session(&id, &session, next_msn);
             }
         }
     }
@@ -240,8 +241,6 @@ impl Session {
         };
         if let Over::Renewed(found, post) = over {
             self.share = None;
-            // What is in use must be known before the next session asks for numbers.
-            self.notes.settle().await;
             spawn(&self.context, self.stream.clone(), post, Beginning::Probed(found));
         }
         self.close().await;
@@ -453,14 +452,9 @@ impl Session {
         self.context.hub.end(&self.live);
         tracing::info!("the session ended");
         let interval_ms = keyframe_interval.and_then(|i| u32::try_from(i.as_millis()).ok());
-        self.notes.close().await;
-        if let (Some(key_id), Some(interval_ms)) = (&self.key_id, interval_ms)
-            && let Err(error) = self.context.store.remember_keyframe_interval(key_id, interval_ms).await
-        {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the keyframe interval was not remembered; the next session starts with the default"
-            );
+        self.notes.close();
+        if let (Some(key_id), Some(interval_ms)) = (&self.key_id, interval_ms) {
+            self.context.store.remember_keyframe_interval(key_id, interval_ms);
         }
     }
 }

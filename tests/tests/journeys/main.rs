@@ -6,6 +6,7 @@
 mod browser;
 mod capacity;
 mod clocks;
+mod database;
 mod faults;
 mod keys;
 mod life;

@@ -26,9 +26,9 @@ use transcoder::Budget;
 
 /// Sessions have this long to close their playlists after a signal; the whole shutdown stays under 10 s.
 const DRAIN: Duration = Duration::from_secs(6);
-/// Then the HTTP side, whose viewers still fetch the ends of playlists.
 /// What the database has not taken by then is lost with this process.
 const SETTLE: Duration = Duration::from_secs(1);
+/// Then the HTTP side, whose viewers still fetch the ends of playlists.
 const DRAIN_HTTP: Duration = Duration::from_secs(2);
 /// Buckets of every histogram of seconds.
 const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

@@ -80,8 +80,8 @@ pub(crate) async fn run(
     let limits = &around.limits;
     // Both are refinements; a kernel that refuses them serves all the same.
     let _ = stream.set_nodelay(true);
-    // Linux doubles the value to make room for its own bookkeeping.
-    let _ = SockRef::from(&stream).set_send_buffer_size(limits.send_buffer_bytes / 2);
+    // What is on its way may grow with the distance; a bound of the whole buffer would hold far viewers to its size a round trip.
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(limits.unsent_bytes_max);
     let activity = Activity::new();
     let paced = Paced::new(stream, peer, limits.progress_deadline, Arc::clone(&activity));
     match tls {

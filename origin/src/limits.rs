@@ -32,8 +32,9 @@ pub struct Limits {
     pub body_bytes_max: u64,
     /// The largest number of request header fields; more is answered 431. (Their total size is bounded at 16 KiB.)
     pub headers_max: usize,
-    /// What the kernel may hold unsent for one connection, in bytes. The HTTP layer adds only references to shared bytes.
-    pub send_buffer_bytes: usize,
+    /// What the kernel takes for one connection ahead of the network, in bytes; it may exceed it by one packet of 64 KiB.
+    /// The HTTP layer adds only references to shared bytes.
+    pub unsent_bytes_max: u32,
     /// At shutdown requests in flight get this long to finish; then their connections are dropped.
     pub drain_deadline: Duration,
 }
@@ -53,7 +54,7 @@ impl Default for Limits {
             body_deadline: Duration::from_secs(30),
             body_bytes_max: 64 * 1024,
             headers_max: 64,
-            send_buffer_bytes: 256 * 1024,
+            unsent_bytes_max: 128 * 1024,
             drain_deadline: Duration::from_secs(5),
         }
     }

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+/// Time between transactions: each waits for the disk, and the notes of fifty streams fit in one. A note names what comes four
+/// seconds later, so it is early enough.
+const PACE: Duration = Duration::from_millis(250);
 /// Time between tries while the database takes nothing.
 const RETRY: Duration = Duration::from_millis(500);
 /// A database that answers neither yes nor no is asked again after this.
@@ -176,13 +179,14 @@ impl Store {
             };
             let silent =
                 || Err(Error::Unavailable { doing: "note the sessions", source: "no answer within 10 s".into() });
-            match tried.unwrap_or_else(|_| silent()) {
+            let pause = match tried.unwrap_or_else(|_| silent()) {
                 Ok(()) => {
                     ledger.written(&entries, &intervals);
                     if let Some(since) = away_since.take() {
                         let away_s = since.elapsed().as_secs_f64();
                         tracing::info!(away_s, "the database takes notes of sessions again");
                     }
+                    PACE
                 }
                 Err(error) => {
                     metrics::counter!("weir_store_errors_total").increment(1);
@@ -193,13 +197,14 @@ impl Store {
                         );
                     }
                     away_since.get_or_insert_with(Instant::now);
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = tokio::time::sleep(RETRY) => {}
-                    }
+                    RETRY
                 }
-            }
+            };
             metrics::gauge!("weir_store_unwritten_notes").set(*ledger.unwritten.borrow() as f64);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
         }
     }
 

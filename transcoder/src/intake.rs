@@ -467,9 +467,9 @@ mod tests {
     fn an_heir_that_begins_inside_a_segment_takes_over_at_the_next_boundary() {
         let mut intake = Intake::new();
         intake.boundary(boundary(0));
-        intake.unit(picture(0, true, 100));
+        intake.unit(picture(0, true, 100), MediaTime::ZERO);
         intake.invite_heir();
-        intake.unit(picture(500, true, 100));
+        intake.unit(picture(500, true, 100), MediaTime::ZERO);
         assert_eq!(intake.heir_takes_over(), None);
         intake.boundary(boundary(2000));
         intake.boundary(boundary(4000));

@@ -222,6 +222,10 @@ async fn anyone_may_ask_what_is_live_from_any_page() {
         (Some("Evening"), Some("live"), Some("/live/show/thumb.jpg"))
     );
     bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "title": "Night" }))).await;
+    assert_eq!(
+        (&shown["renditions"], &shown["withheld"]),
+        (&json!([{ "name": "480p", "resting": true }]), &json!(["720p"]))
+    );
     let (_, one) = bed.ask_as(None, "GET", "/api/v1/live/show", None).await;
     assert_eq!(
         (one["title"].as_str(), one["session"].as_str(), one["width"].as_u64()),

@@ -75,6 +75,8 @@ pub(crate) struct Cutter {
     target: MediaTime,
     has_video: bool,
     passthrough: bool,
+    /// The time of a picture of the source.
+    usual: MediaTime,
     /// The next video IDR must begin a segment with a discontinuity.
     broken: bool,
     /// What follows the break is on the same timeline and, unless its configuration says otherwise, the same encoding.
@@ -100,14 +102,15 @@ pub(crate) struct Cutter {
 }
 
 impl Cutter {
-    /// `grid` is the frame rate all rungs share or are multiples of; `parts` says how long parts are.
+    /// `grid` is the frame rate all rungs share or are multiples of; `parts` says how long parts are; `source` is the frame
+    /// rate of a source that is passed through.
     pub fn new(
         first_msn: u64,
         target: MediaTime,
         grid: FrameRate,
         parts: PartRule,
         has_video: bool,
-        passthrough: bool,
+        source: Option<FrameRate>,
     ) -> Self {
         Self {
             plan: Plan::new(parts, target + OVER_TARGET_MAX - grid.time_of(1).min(JOINED_MAX)),
@@ -115,7 +118,8 @@ impl Cutter {
             grid,
             target,
             has_video,
-            passthrough,
+            passthrough: source.is_some(),
+            usual: source.unwrap_or(grid).time_of(1),
             broken: false,
             rejoins: false,
             mark_next: false,
@@ -313,7 +317,9 @@ impl Cutter {
 
     /// The media time that goes with `now`, after everything that is settled: where returning media is to begin.
     pub fn resume_at(&self, now: Instant) -> MediaTime {
-        self.wall_time(now).max(self.head() + self.frame())
+        // Gaps end where the clock is; a picture's time behind them at each return would add up.
+        let shown = self.newest_video.max(self.newest_audio).unwrap_or_default() + self.frame();
+        self.wall_time(now).max(shown).max(self.plan.settled + MediaTime::from_ticks(1))
     }
 
     /// Nothing comes any more; the open segment ends with its media.
@@ -413,8 +419,8 @@ impl Cutter {
         if !self.passthrough {
             return;
         }
-        self.faster = if step.ticks() * 5 < self.frame().ticks() * 3 { self.faster + 1 } else { 0 };
-        if (step - self.frame()).abs() > IRREGULAR {
+        self.faster = if step.ticks() * 5 < self.usual.ticks() * 3 { self.faster + 1 } else { 0 };
+        if (step - self.usual).abs() > IRREGULAR {
             self.irregular.push_back(unit.dts);
         }
         while self.irregular.front().is_some_and(|at| unit.dts - *at > IRREGULAR_WITHIN) {

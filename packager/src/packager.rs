@@ -62,7 +62,7 @@ impl Packager {
         let header = Header { target, part_target: parts.target };
         let window = Arc::new(Window::new(plan.session.clone(), plan.run));
         let has_video = facts.is_some();
-        let cutter = Cutter::new(plan.first_msn, target, grid, parts, has_video, has_video && plan.passthrough);
+        let cutter = Cutter::new(plan.first_msn, target, grid, parts, has_video, source_rate);
         let writer = |id: &str, track| {
             let base = plan.run.map_or_else(|| format!("{id}/"), |run| format!("{id}/{run}-"));
             let empty = Shelf { discontinuities: plan.discontinuities, ..Shelf::default() };

@@ -63,11 +63,25 @@ impl Encoder {
         }
     }
 
+    /// The encoder of a publisher that comes later: nothing waits in it.
+    pub fn next(script: &Script, turn: usize, generation: u8) -> Self {
+        let first_stamp = script.first_stamp.wrapping_add(turn as u32 * 12_345);
+        Self { backlog_ms: 0, generation, first_stamp, ..Self::new(script) }
+    }
+
+    /// How often its configuration has changed.
+    pub fn generation(&self) -> u8 {
+        self.generation
+    }
+
     /// What it sends by `now_ms`; it may not be asked before it may publish.
     pub fn emit(&mut self, now_ms: u64) -> Bytes {
         let mut out = BytesMut::new();
         let began = *self.began_ms.get_or_insert_with(|| {
-            out.put_slice(&headers(self.video.is_some(), self.audio_hz, self.announces_both));
+            // What changed before it was there is not its own.
+            self.faults.retain(|f| !(f.at_ms < now_ms && matches!(f.kind, Trouble::NewConfig | Trouble::SameConfig)));
+            let generation = self.video.map(|_| self.generation);
+            out.put_slice(&headers(generation, self.audio_hz, self.announces_both));
             now_ms
         });
         self.change_config(now_ms, &mut out);
@@ -201,9 +215,9 @@ fn avcc(generation: u8) -> Vec<u8> {
 }
 
 /// Metadata and configurations.
-fn headers(video: bool, audio_hz: Option<u32>, announces_both: bool) -> Bytes {
+fn headers(generation: Option<u8>, audio_hz: Option<u32>, announces_both: bool) -> Bytes {
     let mut entries: Vec<(String, Value)> = Vec::new();
-    if video || announces_both {
+    if generation.is_some() || announces_both {
         entries.push(("width".into(), 640.0.into()));
     }
     if audio_hz.is_some() || announces_both {
@@ -214,8 +228,8 @@ fn headers(video: bool, audio_hz: Option<u32>, announces_both: bool) -> Bytes {
         amf0::write(&mut data, &value);
     }
     let mut out = BytesMut::from(&message(DATA.0, DATA.1, 0, data.to_vec())[..]);
-    if video {
-        out.put_slice(&message(VIDEO.0, VIDEO.1, 0, avcc(0)));
+    if let Some(generation) = generation {
+        out.put_slice(&message(VIDEO.0, VIDEO.1, 0, avcc(generation)));
     }
     if let Some((_, index)) = audio_hz.and_then(|hz| RATES.iter().find(|(rate, _)| *rate == hz)) {
         let record = [2 << 3 | index >> 1, index << 7 | 2 << 3];

@@ -1,7 +1,7 @@
 //! The promises every playlist keeps, whatever the publisher and the network do.
 
-use crate::roof::NOON;
-use crate::script::{Fault, Trouble};
+use crate::roof::{AHEAD, NOON};
+use crate::script::{Fault, Parting, Trouble, Turn};
 use crate::{Roof, Script, Story};
 use ingest::Tally;
 use std::collections::BTreeMap;
@@ -15,6 +15,10 @@ const DATE_AHEAD_MS: i64 = 4_000;
 const BACKLOG_MAX_MS: i64 = 10_000;
 /// A backlog is given a quarter faster than real time.
 const CAUGHT_UP: i64 = 4;
+/// A segment is dated where the one before ended: within two audio frames, a slewed and a rounded date, and a picture.
+const DATE_APART_S: f64 = 0.12;
+/// A rendition may be so many segments behind the newest when the server dies, and numbers go on behind those noted.
+const BEHIND_MAX: u64 = 10;
 /// Segments that a probe, a worker and the end of a show may cost.
 const SEGMENTS_LESS: u64 = 3;
 /// The same when nothing goes wrong: a segment, a part, a worker and the network's delay.
@@ -37,24 +41,48 @@ pub struct Judge {
     script: Script,
     is_healthy: bool,
     apart_max: f64,
+    date_apart_max: f64,
     ahead_max_ms: i64,
     /// By rendition, then media sequence number.
     seen: BTreeMap<String, BTreeMap<u64, Listed>>,
     first: BTreeMap<String, u64>,
     closed: BTreeMap<String, u64>,
+    /// Renditions that a new start of the server has not listed yet, and the newest number before it.
+    resumed: BTreeMap<String, u64>,
+    is_closing: bool,
 }
 
 impl Judge {
     /// A judge who has seen nothing.
     pub fn new(script: &Script) -> Self {
         let frame = script.video.map_or(0.0, |v| f64::from(v.fps.1) / f64::from(v.fps.0));
-        let apart_max = START_APART_S + frame;
-        let (seen, first, closed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (apart_max, date_apart_max) = (START_APART_S + frame, DATE_APART_S + frame);
+        let (seen, first, closed, resumed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         // Stamps that are wrong may be given faster than real time too, until they are mended.
         let ahead_ms = if script.faults.is_empty() { script.backlog_ms.min(BACKLOG_MAX_MS) } else { BACKLOG_MAX_MS };
-        let ahead_max_ms = DATE_AHEAD_MS + ahead_ms;
+        // Who comes back begins a picture behind what was shown, at the soonest.
+        let pictures_ms = (frame * 1000.0) as i64 * script.turns.len() as i64;
+        let ahead_max_ms = DATE_AHEAD_MS + ahead_ms + pictures_ms;
         let script = script.clone();
-        Self { is_healthy: script.is_healthy(), script, apart_max, ahead_max_ms, seen, first, closed }
+        Self {
+            is_healthy: script.is_healthy(),
+            script,
+            apart_max,
+            date_apart_max,
+            ahead_max_ms,
+            seen,
+            first,
+            closed,
+            resumed,
+            is_closing: false,
+        }
+    }
+
+    /// The server was killed and is up again.
+    pub fn restarted(&mut self) {
+        let newest = |all: &BTreeMap<u64, Listed>| all.last_key_value().map(|(msn, _)| *msn);
+        self.resumed = self.seen.iter().filter_map(|(id, all)| Some((id.clone(), newest(all)?))).collect();
+        self.closed.clear();
     }
 
     /// Reads what has changed since the last look.
@@ -81,11 +109,19 @@ impl Judge {
     ///
     /// # Errors
     /// The first promise that is broken.
-    pub fn close(&mut self, roof: &Roof, tally: &Tally, closed: Option<&str>, now_ms: u64) -> Result<(), String> {
+    pub fn close(
+        &mut self,
+        roof: &Roof,
+        tally: Option<&Tally>,
+        closed: Option<&str>,
+        now_ms: u64,
+    ) -> Result<(), String> {
+        self.is_closing = true;
         self.look(roof, now_ms)?;
-        if self.is_healthy {
+        if let Some(tally) = tally.filter(|_| self.is_healthy) {
             self.untouched(roof, tally, closed)?;
         }
+        self.as_few_breaks_as_turns(roof)?;
         // Sound proves that a congested publisher's stamps are true.
         let has_sound = self.script.audio_hz.is_some();
         let is_stalled = |fault: &Fault| match fault.kind {
@@ -93,7 +129,10 @@ impl Judge {
             Trouble::Congestion(_) => has_sound,
             _ => false,
         };
-        if self.script.backlog_ms <= BACKLOG_MAX_MS && self.script.faults.iter().all(is_stalled) {
+        if let Some(tally) = tally
+            && self.script.backlog_ms <= BACKLOG_MAX_MS
+            && self.script.faults.iter().all(is_stalled)
+        {
             ensure(tally.breaks == 0 && tally.dropped() == 0, || format!("the network broke a clock: {tally:?}"))?;
         }
         let Some((one, of_one)) = self.seen.iter().next() else { return Ok(()) };
@@ -108,7 +147,9 @@ impl Judge {
                 }
             }
             let ends = [of_one, of_other].map(|all| all.last_key_value().map_or(0, |(msn, _)| *msn));
-            if ends[0].abs_diff(ends[1]) > 1 {
+            // Numbers jump at a restart, and what nobody has listed since ends before the jump.
+            let is_whole = self.resumed.keys().all(|id| id != one && id != other);
+            if is_whole && ends[0].abs_diff(ends[1]) > 1 {
                 return Err(format!("{one} ends with segment {}, {other} with {}\n{}", ends[0], ends[1], texts(roof)));
             }
         }
@@ -136,6 +177,25 @@ impl Judge {
         }
         let least = (self.script.lasts_ms / 1000 / u64::from(self.script.target_s)).saturating_sub(SEGMENTS_LESS);
         ensure(most >= least, || format!("{most} segments, {least} were expected\n{}", texts(roof)))
+    }
+
+    /// Without a slate, a publisher that comes back as it was, or takes over so, needs no discontinuity. One that was mute may
+    /// leave a hole; that, another encoding and another start of the server are one each.
+    fn as_few_breaks_as_turns(&self, roof: &Roof) -> Result<(), String> {
+        // A picture's time is long enough for a hole when few come in a second.
+        let is_fluent = self.script.video.is_none_or(|v| v.fps.0 >= 5 * v.fps.1);
+        if !(self.script.is_untroubled() && self.script.is_plain() && is_fluent) {
+            return Ok(());
+        }
+        let breaks_once = |turn: &&Turn| turn.is_other || matches!(turn.parting, Parting::Mute | Parting::Restart);
+        let most = self.script.turns.iter().filter(breaks_once).count();
+        for (id, of_one) in &self.seen {
+            let breaks = of_one.values().filter(|listed| listed.discontinuity).count();
+            ensure(breaks <= most, || {
+                format!("{id}: {breaks} discontinuities, {most} were expected at most\n{}", texts(roof))
+            })?;
+        }
+        Ok(())
     }
 
     /// What was seen.
@@ -183,7 +243,25 @@ impl Judge {
                         }
                         None => {
                             let next = seen.last_key_value().map_or(msn, |(last, _)| last + 1);
-                            ensure(msn == next, || format!("segment {msn} is listed where {next} was expected"))?;
+                            let is_next = match self.resumed.remove(id) {
+                                Some(before) => msn > before && msn <= before + BEHIND_MAX + AHEAD,
+                                None => msn == next,
+                            };
+                            ensure(is_next, || format!("segment {msn} is listed where {next} was expected"))?;
+                            // A show that ends while its publisher is away may leave the end of the sound's last segment out.
+                            let is_end = self.is_closing && listed.gap;
+                            if let Some((last, before)) = seen.last_key_value()
+                                && msn == last + 1
+                                && !listed.discontinuity
+                                && !is_end
+                            {
+                                let apart = listed.date - before.date - before.duration;
+                                ensure(apart.abs() < self.date_apart_max, || {
+                                    format!(
+                                        "segment {msn} begins {apart} s from the end of the one before: {listed:?} {before:?}"
+                                    )
+                                })?;
+                            }
                             let noon = NOON.as_secs() % 86_400;
                             let end_ms = ((listed.date + duration - noon as f64) * 1000.0) as i64;
                             let late = now_ms as i64 - end_ms;
@@ -191,7 +269,10 @@ impl Judge {
                             let backlog_ms = self.script.backlog_ms;
                             let caught_up = CAUGHT_UP * backlog_ms + HEALTHY_LATE_MS;
                             let is_near = late + backlog_ms <= HEALTHY_LATE_MS;
-                            if self.script.faults.is_empty() && backlog_ms <= BACKLOG_MAX_MS {
+                            if self.script.faults.is_empty()
+                                && self.script.turns.is_empty()
+                                && backlog_ms <= BACKLOG_MAX_MS
+                            {
                                 ensure(is_near || (now_ms as i64) < caught_up, || {
                                     format!("segment {msn} is listed {} ms after it was made", late + backlog_ms)
                                 })?;

@@ -16,6 +16,7 @@
 
 mod encoder;
 mod judge;
+mod line;
 mod link;
 mod random;
 pub mod roof;
@@ -28,11 +29,10 @@ pub use roof::Roof;
 pub use script::Script;
 
 use bytes::{Bytes, BytesMut};
-use encoder::Encoder;
-use ingest::{Intake, Limits};
-use link::Link;
-use rtmp::client::{Publisher, Target};
-use rtmp::{Event, ServerSession};
+use line::Line;
+use media::FeedItem;
+use script::{Parting, Turn};
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ use std::time::{Duration, Instant};
 const STEP_MS: u64 = 10;
 /// How often the server looks at the clock when nothing comes.
 const TICK_MS: u64 = 100;
+/// A server that died is up again after this.
+const DOWN_MS: u64 = 2_000;
 
 /// What happened in a run that kept all promises.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -96,92 +98,103 @@ pub fn run(seed: u64) -> Result<Story, Box<Failure>> {
 
 fn play(seed: u64, script: &Script, at_ms: &mut u64) -> Result<Story, String> {
     let start = Instant::now();
-    let mut encoder = Encoder::new(script);
-    let mut link = Link::new(script, Random::new(seed ^ 0x6c69_6e6b));
-    let mut server = Server::new(start);
+    let time = |ms: u64| start + Duration::from_millis(ms);
     let mut roof = Roof::new(script);
     let mut judge = Judge::new(script);
-    let mut client = client()?;
-    while *at_ms < script.lasts_ms && server.closed.is_none() {
-        let now_ms = *at_ms;
-        let now = start + Duration::from_millis(now_ms);
-        link.send(&client.take_output(), now_ms);
-        if client.is_publishing() {
-            link.send(&encoder.emit(now_ms), now_ms);
+    let mut turns: VecDeque<Turn> = script.turns.iter().copied().collect();
+    // Connections in the order they came; the newest whose media came has the stream.
+    let mut lines = vec![Caller::new(0, Line::new(script, seed, 0, 0, start)?)];
+    let (mut made, mut owner, mut generation) = (1, 0, 0);
+    // When the next publisher connects, and when the server is up again.
+    let (mut next, mut up): (Option<u64>, Option<u64>) = (None, None);
+    let mut closed = None;
+    while *at_ms < script.lasts_ms && closed.is_none() && !roof.is_over() {
+        let (now_ms, now) = (*at_ms, time(*at_ms));
+        if next.is_none()
+            && let Some(turn) = turns.pop_front_if(|turn| turn.at_ms <= now_ms)
+        {
+            let newest = lines.last_mut().map(|caller| &mut caller.line);
+            generation = newest.as_ref().map_or(generation, |line| line.generation()) + u8::from(turn.is_other);
+            match (turn.parting, newest) {
+                (Parting::Closed | Parting::Reset, Some(line)) => line.hang_up(turn.parting == Parting::Reset),
+                (Parting::Mute, Some(line)) => line.fall_silent(),
+                (Parting::Restart, _) => {
+                    lines.clear();
+                    up = Some(now_ms + DOWN_MS);
+                }
+                (Parting::Takeover, _) | (_, None) => {}
+            }
+            next = Some(now_ms + turn.away_ms + up.map_or(0, |_| DOWN_MS + STEP_MS));
         }
-        for bytes in link.deliver(now_ms) {
-            server.input(&bytes, now, &mut roof);
+        if up.take_if(|at| *at <= now_ms).is_some() {
+            roof.restart(now, now_ms);
+            judge.restarted();
         }
-        server.release(now, &mut roof);
-        client.input(&server.session.take_output()).map_err(|e| format!("the client could not read: {e}"))?;
-        if now_ms.is_multiple_of(TICK_MS) {
+        if next.take_if(|at| *at <= now_ms).is_some() {
+            lines.push(Caller::new(made, Line::new(script, seed, made, generation, now)?));
+            made += 1;
+        }
+        for Caller { id, line, early } in &mut lines {
+            line.step(now, now_ms, &mut |item| {
+                if *id > owner && !matches!(item, FeedItem::Unit(_)) {
+                    early.push(item);
+                    return;
+                }
+                if *id > owner {
+                    owner = *id;
+                    roof.arrive(now);
+                    early.drain(..).for_each(|item| roof.item(item, now));
+                }
+                if *id == owner {
+                    roof.item(item, now);
+                }
+            })?;
+        }
+        // Who was replaced is sent away; who left is gone when what it sent was played.
+        lines.retain(|Caller { id, line, .. }| {
+            let is_over = line.is_over(now);
+            if is_over && *id == owner {
+                roof.away();
+            }
+            if *id >= owner && closed.is_none() {
+                closed = line.closed().map(str::to_owned);
+            }
+            *id >= owner && !is_over
+        });
+        if up.is_none() && now_ms.is_multiple_of(TICK_MS) {
             roof.tick(now, now_ms);
             judge.look(&roof, now_ms)?;
         }
         *at_ms += STEP_MS;
     }
     // What was held back is played to its end.
-    while server.intake.due(start + Duration::from_millis(*at_ms)).is_some() {
+    while let Some(Caller { line, .. }) =
+        lines.last_mut().filter(|caller| caller.id == owner && caller.line.is_ahead(time(*at_ms)) && !roof.is_over())
+    {
         *at_ms += STEP_MS;
-        let now = start + Duration::from_millis(*at_ms);
-        server.release(now, &mut roof);
+        let now = time(*at_ms);
+        line.release(now, &mut |item| roof.item(item, now));
         if at_ms.is_multiple_of(TICK_MS) {
             roof.tick(now, *at_ms);
             judge.look(&roof, *at_ms)?;
         }
     }
     roof.finish();
-    judge.close(&roof, server.intake.tally(), server.closed.as_deref(), *at_ms)?;
-    Ok(Story { closed: server.closed, ..judge.story() })
+    judge.close(&roof, lines.last().map(|caller| caller.line.tally()), closed.as_deref(), *at_ms)?;
+    Ok(Story { closed, ..judge.story() })
 }
 
-fn client() -> Result<Publisher, String> {
-    let target = Target { app: "live".into(), tc_url: "rtmp://virtual/live".into(), name: "KEY".into() };
-    Publisher::new(target).map_err(|e| e.to_string())
+/// A publisher's connection and its place in the order of all.
+struct Caller {
+    id: usize,
+    line: Line,
+    /// What came before its media.
+    early: Vec<FeedItem>,
 }
 
-/// The server's side of one connection: what `ingest`'s run loop does, without its sockets.
-struct Server {
-    session: ServerSession,
-    intake: Intake,
-    closed: Option<String>,
-}
-
-impl Server {
-    fn new(start: Instant) -> Self {
-        Self { session: ServerSession::new(), intake: Intake::new(&Limits::default(), start), closed: None }
-    }
-
-    fn input(&mut self, bytes: &[u8], now: Instant, roof: &mut Roof) {
-        let read = self.session.input(bytes);
-        self.drain(now, roof);
-        if let Err(error) = read {
-            self.closed.get_or_insert(error.to_string());
-        }
-    }
-
-    fn drain(&mut self, now: Instant, roof: &mut Roof) {
-        while let Some(event) = self.session.next_event() {
-            match event {
-                Event::PublishRequested(_) => {
-                    if let Err(error) = self.session.accept_publish() {
-                        self.closed.get_or_insert(error.to_string());
-                    }
-                }
-                Event::Unpublished => {
-                    self.closed.get_or_insert("goodbye".to_owned());
-                }
-                media => {
-                    if let Err(fault) = self.intake.take(media, now, |item| roof.item(item, now)) {
-                        self.closed.get_or_insert(fault.to_string());
-                    }
-                }
-            }
-        }
-    }
-
-    fn release(&mut self, now: Instant, roof: &mut Roof) {
-        self.intake.release(now, |item| roof.item(item, now));
+impl Caller {
+    fn new(id: usize, line: Line) -> Self {
+        Self { id, line, early: Vec::new() }
     }
 }
 

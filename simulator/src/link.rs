@@ -61,6 +61,15 @@ impl Link {
         }
     }
 
+    /// What is on the way never arrives.
+    pub fn reset(&mut self) {
+        self.on_the_way.clear();
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.on_the_way.is_empty()
+    }
+
     pub fn deliver(&mut self, now_ms: u64) -> Vec<Bytes> {
         let count = self.on_the_way.iter().take_while(|(due, _)| *due <= now_ms).count();
         self.on_the_way.drain(..count).map(|(_, bytes)| bytes).collect()

@@ -3,13 +3,17 @@
 
 use crate::Script;
 use crate::worker::Worker;
-use media::{AccessUnit, FeedItem, FrameRate, Rung};
+use media::{AccessUnit, FeedItem, FrameRate, MediaTime, Rung};
 use packager::{Cue, Packager, Prober, SessionPlan, SourceFacts, Window};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The wall clock at virtual time zero, at noon so that no run passes midnight.
 pub const NOON: Duration = Duration::from_secs(1_700_006_400 / 86_400 * 86_400 + 43_200);
+/// Where a session's timeline begins.
+const TIMELINE_START: MediaTime = MediaTime::from_millis(10_000);
+/// Numbers are noted so far ahead of the segment that opens.
+pub const AHEAD: u64 = 2;
 /// Rungs are encoded at most so fast.
 const RUNG_FPS_MAX: f64 = 60.0;
 
@@ -17,6 +21,9 @@ const RUNG_FPS_MAX: f64 = 60.0;
 pub struct Roof {
     target_s: u8,
     state: State,
+    /// The starts of the server.
+    epoch: u64,
+    is_over: bool,
     /// When the first unit came, on the virtual clock.
     first: Option<Instant>,
     now: Option<(Instant, u64)>,
@@ -34,12 +41,62 @@ struct Live {
     source_rate: Option<FrameRate>,
     /// When its first media came, in virtual milliseconds.
     since_ms: u64,
+    /// What it was made for.
+    plan: SessionPlan,
+    /// A publisher that came back or took over; placed on the timeline when it is known what it sends.
+    returning: Option<Returning>,
+    /// Added to its stamps.
+    shift: MediaTime,
+    /// Every number below may be in use, and the discontinuities so far; as they are noted.
+    noted: (u64, u64),
+}
+
+struct Returning {
+    prober: Prober,
+    since: Instant,
 }
 
 impl Roof {
     /// A session that has seen nothing.
     pub fn new(script: &Script) -> Self {
-        Self { target_s: script.target_s, state: State::Probing(Prober::new()), first: None, now: None }
+        let state = State::Probing(Prober::new());
+        Self { target_s: script.target_s, state, epoch: 1, is_over: false, first: None, now: None }
+    }
+
+    /// Another publisher's media begins to come.
+    pub fn arrive(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Live(live) => {
+                live.packager.away();
+                live.returning = Some(Returning { prober: Prober::new(), since: now });
+            }
+            State::Probing(prober) => (*prober, self.first) = (Prober::new(), None),
+        }
+    }
+
+    /// The publisher is gone.
+    pub fn away(&mut self) {
+        match &mut self.state {
+            State::Live(live) => {
+                live.returning = None;
+                live.packager.away();
+            }
+            State::Probing(prober) => (*prober, self.first) = (Prober::new(), None),
+        }
+    }
+
+    /// The server was killed and is up again: it goes on with what was noted.
+    pub fn restart(&mut self, now: Instant, now_ms: u64) {
+        self.epoch += 1;
+        match &mut self.state {
+            State::Live(live) => **live = live.restored(self.epoch, now, now_ms),
+            State::Probing(prober) => (*prober, self.first) = (Prober::new(), None),
+        }
+    }
+
+    /// What a publisher that came back sends needs another session.
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// The next item of the feed.
@@ -48,7 +105,7 @@ impl Roof {
             self.first.get_or_insert(now);
         }
         match &mut self.state {
-            State::Live(live) => live.item(item, now),
+            State::Live(live) => self.is_over |= !live.take(item, now),
             State::Probing(prober) => {
                 let facts = prober.push(item, now);
                 self.open(facts, now);
@@ -60,7 +117,7 @@ impl Roof {
     pub fn tick(&mut self, now: Instant, now_ms: u64) {
         self.now = Some((now, now_ms));
         match &mut self.state {
-            State::Live(live) => live.tick(now),
+            State::Live(live) => self.is_over |= !live.tick(now),
             State::Probing(prober) => {
                 let facts = prober.tick(now);
                 self.open(facts, now);
@@ -133,13 +190,73 @@ impl Live {
             audio_encoded: false,
             wall_start,
         };
-        let (packager, window) = Packager::new(plan);
-        Self { packager, window, worker: Worker::new(&rungs), source_rate, since_ms }
+        Self::of(plan, source_rate, since_ms)
+    }
+
+    fn of(plan: SessionPlan, source_rate: Option<FrameRate>, since_ms: u64) -> Self {
+        let (packager, window) = Packager::new(plan.clone());
+        let noted = (plan.first_msn, plan.discontinuities);
+        let worker = Worker::new(&plan.rungs);
+        let (returning, shift) = (None, MediaTime::ZERO);
+        Self { packager, window, worker, source_rate, since_ms, plan, returning, shift, noted }
+    }
+
+    /// The same session in another start of the server.
+    fn restored(&self, epoch: u64, now: Instant, now_ms: u64) -> Self {
+        let plan = SessionPlan {
+            run: Some(epoch),
+            first_msn: self.noted.0,
+            discontinuities: self.noted.1,
+            passthrough: self.packager.passes_through(),
+            rungs: self.worker.rungs(),
+            wall_start: UNIX_EPOCH + NOON + Duration::from_millis(now_ms),
+            ..self.plan.clone()
+        };
+        let mut live = Self::of(plan, self.source_rate, self.since_ms);
+        let at = TIMELINE_START + MediaTime::from_millis((now_ms - self.since_ms) as i64);
+        let cues = live.packager.resume(at, now);
+        live.cues(&cues);
+        live
+    }
+
+    /// Takes the next item of the newest publisher; false when that one needs another session.
+    fn take(&mut self, item: FeedItem, now: Instant) -> bool {
+        let Some(returning) = &mut self.returning else {
+            self.item(item, now);
+            return true;
+        };
+        match returning.prober.push(item, now) {
+            Some(facts) => self.adopt(&facts, now),
+            None => true,
+        }
+    }
+
+    /// Goes on with a publisher whose media is known now; false when that can't be.
+    fn adopt(&mut self, facts: &SourceFacts, now: Instant) -> bool {
+        let Some(Returning { prober, since }) = self.returning.take() else { return true };
+        let was = &self.plan.facts;
+        if facts.video.is_some() != was.video.is_some() || facts.audio.is_some() != was.audio.is_some() {
+            return false;
+        }
+        if let (Some(Err(reason)), true) =
+            (facts.video.as_ref().map(|video| &video.passthrough), self.packager.passes_through())
+        {
+            self.packager.withdraw(reason.clone());
+        }
+        let items = prober.into_items();
+        let first = items.iter().find_map(|item| if let FeedItem::Unit(unit) = item { Some(unit.dts) } else { None });
+        self.shift = first.map_or(MediaTime::ZERO, |first| self.packager.resume_at(since) - first);
+        self.packager.rejoin();
+        items.into_iter().for_each(|item| self.item(item, now));
+        true
     }
 
     fn item(&mut self, item: FeedItem, now: Instant) {
         match item {
-            FeedItem::Unit(unit) => self.unit(&unit, now),
+            FeedItem::Unit(unit) => {
+                let (dts, pts) = (unit.dts + self.shift, unit.pts + self.shift);
+                self.unit(&AccessUnit { dts, pts, ..unit }, now);
+            }
             FeedItem::Break | FeedItem::Lost { .. } => self.packager.break_(),
             FeedItem::Announced(_) => {}
         }
@@ -153,18 +270,30 @@ impl Live {
         }
     }
 
-    fn tick(&mut self, now: Instant) {
-        let cues = self.packager.tick(now);
-        self.cues(&cues);
+    /// False when a publisher that came back needs another session.
+    fn tick(&mut self, now: Instant) -> bool {
+        let facts = match &mut self.returning {
+            Some(returning) => returning.prober.tick(now),
+            None => {
+                let cues = self.packager.tick(now);
+                self.cues(&cues);
+                None
+            }
+        };
+        let goes_on = facts.is_none_or(|facts| self.adopt(&facts, now));
         for (rendition, unit) in self.worker.output(false) {
             self.packager.encoded(&rendition, unit);
         }
+        goes_on
     }
 
     fn cues(&mut self, cues: &[Cue]) {
         for cue in cues {
             if let (Cue::Withdraw { .. }, Some(rate)) = (cue, self.source_rate) {
                 self.worker.add("source", rate);
+            }
+            if let Cue::Boundary { msn, discontinuity, .. } = cue {
+                self.noted = (self.noted.0.max(msn + AHEAD), self.noted.1 + u64::from(*discontinuity));
             }
             self.worker.cue(cue);
         }

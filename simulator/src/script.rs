@@ -25,6 +25,36 @@ pub struct Script {
     pub target_s: u8,
     /// What goes wrong, in order.
     pub faults: Vec<Fault>,
+    /// When the publisher, or the server, is another one, in order.
+    pub turns: Vec<Turn>,
+}
+
+/// A publisher goes, and one comes.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn {
+    /// When the first one goes, in virtual milliseconds.
+    pub at_ms: u64,
+    /// How long until the next one connects; how long the server is down, before that, when it is the server.
+    pub away_ms: u64,
+    /// How it goes.
+    pub parting: Parting,
+    /// The next one has another encoder configuration.
+    pub is_other: bool,
+}
+
+/// How a publisher goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    /// Its connection is closed; what is on the way arrives.
+    Closed,
+    /// Its connection is reset; what is on the way is lost.
+    Reset,
+    /// It falls silent, and its connection stays.
+    Mute,
+    /// It goes on until the next one is there.
+    Takeover,
+    /// The server dies, and everything in it.
+    Restart,
 }
 
 /// The pictures of a source.
@@ -115,6 +145,11 @@ impl Script {
         let count = random.pick(&[0, 0, 1, 1, 2, 3, 6]);
         let mut faults: Vec<_> = (0..count).map(|_| fault(&mut random, lasts_ms)).collect();
         faults.sort_by_key(|fault| fault.at_ms);
+        // Dice of their own, so that a seed's faults are what they were before there were turns.
+        let mut dice = Random::new(seed ^ 0x7475_726e);
+        let count = dice.pick(&[0, 0, 1, 2, 3]);
+        let mut turns: Vec<_> = (0..count).map(|_| turn(&mut dice, lasts_ms)).collect();
+        turns.sort_by_key(|turn| turn.at_ms);
         Self {
             lasts_ms,
             video,
@@ -127,17 +162,33 @@ impl Script {
             jitter_ms: random.pick(&[0, 5, 30, 100, 400]),
             target_s: random.pick(&[2, 4]),
             faults,
+            turns,
         }
     }
 
-    /// Its pictures can be passed on as they are: groups of two seconds at most, and no more than 60 pictures a second.
+    /// Its pictures can be passed on as they are: groups of two seconds at most.
     pub fn is_plain(&self) -> bool {
-        self.video.is_none_or(|v| v.gop * v.fps.1 <= 2 * v.fps.0 && v.fps.0 <= 60 * v.fps.1)
+        self.video.is_none_or(|v| v.gop * v.fps.1 <= 2 * v.fps.0)
     }
 
-    /// Nothing goes wrong but what is the network's.
+    /// Nothing goes wrong but what is the network's, and the publisher stays.
     pub fn is_healthy(&self) -> bool {
+        self.turns.is_empty() && self.is_untroubled()
+    }
+
+    /// Nothing goes wrong while a publisher is there.
+    pub fn is_untroubled(&self) -> bool {
         self.faults.is_empty() && self.backlog_ms <= 1_500
+    }
+}
+
+fn turn(random: &mut Random, lasts_ms: u64) -> Turn {
+    let partings = [Parting::Closed, Parting::Reset, Parting::Mute, Parting::Takeover, Parting::Restart];
+    Turn {
+        at_ms: random.range(3_000, lasts_ms as i64) as u64,
+        away_ms: random.pick(&[0, 300, 1_500, 5_000, 12_000, 20_000]),
+        parting: random.pick(&partings),
+        is_other: random.percent(30),
     }
 }
 

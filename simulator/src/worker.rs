@@ -51,6 +51,20 @@ impl Worker {
         self.rungs.push(Encoding { name: name.to_owned(), rate, config: Arc::new(config), boundary, slot: 0 });
     }
 
+    /// What it encodes, the source first.
+    pub fn rungs(&self) -> Vec<Rung> {
+        let rung = |encoding: &Encoding| Rung {
+            name: encoding.name.clone(),
+            width: 640,
+            height: 360,
+            frame_rate: encoding.rate,
+            bitrate_bps: 500_000,
+        };
+        let mut rungs: Vec<_> = self.rungs.iter().map(rung).collect();
+        rungs.sort_by_key(|rung| rung.name != "source");
+        rungs
+    }
+
     pub fn cue(&mut self, cue: &Cue) {
         if let Cue::Boundary { at, .. } = cue {
             self.boundaries.push(*at);

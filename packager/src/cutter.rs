@@ -316,6 +316,11 @@ impl Cutter {
         self.wall_time(now).max(self.head() + self.frame())
     }
 
+    /// Where media begins that goes on right behind what came last, or behind the gaps since.
+    pub fn goes_on_at(&self) -> MediaTime {
+        self.media_end().max(self.plan.settled + MediaTime::from_ticks(1))
+    }
+
     /// Nothing comes any more; the open segment ends with its media.
     pub fn finish(&mut self) {
         // While a key frame is waited for, sound has gone on without boundaries.
@@ -427,7 +432,8 @@ impl Cutter {
         }
     }
 
-    fn wall_time(&self, now: Instant) -> MediaTime {
+    /// The media time that belongs to `now`.
+    pub fn wall_time(&self, now: Instant) -> MediaTime {
         self.clock.map_or(MediaTime::ZERO, |(at, time)| time + MediaTime::from(now.saturating_duration_since(at)))
     }
 

@@ -4,8 +4,9 @@
 mod kit;
 
 use kit::rung;
-use kit::stage::{RATE, START, Stage, picture, video_config};
-use media::{MediaTime, VideoCodec};
+use kit::stage::{RATE, START, Stage, frame, picture, video_config};
+use media::{MediaTime, VideoCodec, VideoConfig};
+use packager::Cue;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -139,4 +140,76 @@ fn encoded_sound_is_away_with_its_publisher() {
     }
     // No request is held longer than 8 s, so gaps must be listed before that.
     assert!(stage.listed("audio").segments.iter().filter(|s| s.gap).count() >= 2, "{:?}", stage.listed("audio"));
+}
+
+/// A session with a rung whose publisher is away for eight seconds, in which a slate is shown from a second after its last
+/// picture on.
+fn with_slate(codec: VideoCodec) -> Stage {
+    let config = video_config(0, codec);
+    let mut stage = Stage::new(|plan| {
+        plan.rungs = vec![rung("180p", RATE)];
+        plan.facts.video.as_mut().unwrap().config = Arc::clone(&config);
+    });
+    stage.config = config;
+    let show = |stage: &mut Stage, config: &Arc<VideoConfig>, from: MediaTime, pictures: i64, late: i64| {
+        let encoded = video_config(1, VideoCodec::H264);
+        for n in 0..pictures {
+            let at = from + RATE.time_of(n);
+            // Late at first, and then caught up with at three times the speed.
+            let now = stage.clock.at(at + MediaTime::from_millis((late - n * 22).max(0)));
+            let cues = stage.packager.source(&picture(config, at, n % 60 == 0), now);
+            while let sound = START + MediaTime::from_units(stage.sounds * 1024, 48_000)
+                && sound <= at
+            {
+                stage.sounds += 1;
+                stage.packager.source(&frame(sound), now);
+            }
+            let is_boundary = cues.iter().any(|cue| matches!(cue, Cue::Boundary { .. }));
+            stage.cues.extend(cues);
+            stage.packager.encoded("180p", picture(&encoded, at, is_boundary));
+        }
+        from + RATE.time_of(pictures)
+    };
+    let own = Arc::clone(&stage.config);
+    let end = show(&mut stage, &own, START, 90, 0);
+    let now = stage.clock.at(end + MediaTime::from_millis(1_000));
+    stage.packager.tick(now);
+    let (at, time) = stage.packager.slate_at(now).unwrap();
+    assert!((at - end).abs() <= MediaTime::from_ticks(1), "right behind the last picture: {at:?} and {end:?}");
+    assert!((time - end - MediaTime::from_millis(1_000)).abs() < MediaTime::from_millis(40), "{time:?}");
+    stage.packager.break_();
+    let end = show(&mut stage, &video_config(7, VideoCodec::H264), at, 240, 1_000);
+    stage.packager.break_();
+    show(&mut stage, &own, end, 121, 0);
+    stage
+}
+
+#[test]
+fn a_slate_is_two_discontinuities_at_the_same_numbers_everywhere_and_no_gap() {
+    let stage = with_slate(VideoCodec::H264);
+    let lists = ["source", "180p", "audio"].map(|id| stage.listed(id));
+    let breaks = |n: usize| -> Vec<u64> {
+        let numbers = lists[n].first_msn..;
+        numbers.zip(&lists[n].segments).filter(|(_, s)| s.discontinuity).map(|(msn, _)| msn).collect()
+    };
+    assert_eq!(breaks(0).len(), 2, "{:?}", lists[0]);
+    assert!((1..3).all(|n| breaks(n) == breaks(0)), "{:?} {:?} {:?}", breaks(0), breaks(1), breaks(2));
+    for list in &lists {
+        assert!(list.segments.iter().all(|s| !s.gap), "{list:?}");
+    }
+    let inits = |n: usize| lists[n].segments.iter().filter_map(|s| s.init.clone()).collect::<Vec<_>>();
+    let kinds = |n: usize| inits(n).into_iter().collect::<std::collections::BTreeSet<_>>().len();
+    assert_eq!((kinds(0), kinds(1), kinds(2)), (3, 1, 1), "rungs and sound go on with their own init");
+}
+
+#[test]
+fn a_slate_in_h264_leaves_gaps_in_the_hevc_rendition_alone() {
+    let stage = with_slate(VideoCodec::Hevc);
+    let (hevc, rung) = (stage.listed("source"), stage.listed("180p"));
+    let gaps: Vec<bool> = hevc.segments.iter().map(|s| s.gap).collect();
+    assert!(!gaps[0] && gaps.iter().any(|gap| *gap) && !gaps.last().unwrap(), "{hevc:?}");
+    let numbers = |list: &kit::Listed| -> Vec<bool> { list.segments.iter().map(|s| s.discontinuity).collect() };
+    let both = hevc.segments.len().min(rung.segments.len());
+    assert_eq!(numbers(&hevc)[..both], numbers(&rung)[..both]);
+    assert!(rung.segments.iter().all(|s| !s.gap), "{rung:?}");
 }

@@ -77,6 +77,8 @@ pub(crate) struct Cutter {
     passthrough: bool,
     /// The next video IDR must begin a segment with a discontinuity.
     broken: bool,
+    /// What comes is a slate's and says nothing of the publisher.
+    slate: bool,
     /// What follows the break is on the same timeline and, unless its configuration says otherwise, the same encoding.
     rejoins: bool,
     /// The next boundary, whatever makes it, gets a discontinuity.
@@ -117,6 +119,7 @@ impl Cutter {
             has_video,
             passthrough,
             broken: false,
+            slate: false,
             rejoins: false,
             mark_next: false,
             awaiting_sync: false,
@@ -272,6 +275,12 @@ impl Cutter {
         self.rejoins = self.broken;
     }
 
+    /// What follows is a slate's, or the publisher's again.
+    pub fn slate(&mut self, begins: bool) {
+        self.break_();
+        self.slate = begins;
+    }
+
     /// Begins with time that goes on in gaps from `at`, and with a discontinuity: nobody knows how well this clock goes on
     /// with the one before.
     pub fn resume(&mut self, at: MediaTime, now: Instant) -> Vec<Cue> {
@@ -408,6 +417,9 @@ impl Cutter {
 
     /// Measures key frame intervals and frame times.
     fn observe(&mut self, unit: &AccessUnit) {
+        if self.slate {
+            return;
+        }
         if unit.sync {
             if let Some(gop) = self.last_idr.map(|last| unit.pts - last) {
                 self.longest_gop = self.longest_gop.max(Some(gop));

@@ -234,10 +234,17 @@ impl Packager {
         self.cutter.resume_at(now)
     }
 
-    /// Where the media of a slate is to begin, right behind what came last or behind the gaps since; and the session's time at
-    /// `now`. `None` before the first media.
-    pub fn slate_at(&self, now: Instant) -> Option<(MediaTime, MediaTime)> {
-        self.first_media.map(|_| (self.cutter.goes_on_at(), self.cutter.wall_time(now)))
+    /// What follows is a slate's: where its media is to begin, right behind what came last or behind the gaps since, and the
+    /// session's time at `now`. A discontinuity stands there, and another at the first keyframe after
+    /// [`Packager::end_slate`].
+    pub fn begin_slate(&mut self, now: Instant) -> (MediaTime, MediaTime) {
+        self.cutter.slate(true);
+        (self.cutter.goes_on_at(), self.cutter.wall_time(now))
+    }
+
+    /// What follows is the publisher's again.
+    pub fn end_slate(&mut self) {
+        self.cutter.slate(false);
     }
 
     /// Leaves passthrough at the next boundary, for a reason found elsewhere: one plain sentence with its cure.

@@ -50,6 +50,8 @@ pub struct Live {
     pub thumb: Mutex<Option<Bytes>>,
     /// Captions were seen in its pictures.
     pub captions: AtomicBool,
+    /// A slate stands in for the publisher, or is about to.
+    pub slate: AtomicBool,
     /// When it ended, if it did.
     pub ended: Mutex<Option<Instant>>,
 }
@@ -63,6 +65,7 @@ impl Live {
             facts: Mutex::new(facts),
             thumb: Mutex::default(),
             captions: AtomicBool::new(false),
+            slate: AtomicBool::new(false),
             ended: Mutex::default(),
         }
     }
@@ -80,6 +83,11 @@ impl Live {
     /// Whether captions were seen in its pictures.
     pub fn has_captions(&self) -> bool {
         self.captions.load(Ordering::Relaxed)
+    }
+
+    /// Whether a slate stands in for the publisher, or is about to.
+    pub fn has_slate(&self) -> bool {
+        self.slate.load(Ordering::Relaxed)
     }
 
     /// Whether it still runs.

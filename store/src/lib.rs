@@ -28,6 +28,7 @@ mod error;
 mod location;
 mod secret;
 mod session;
+mod slate;
 mod store;
 mod stream;
 
@@ -37,6 +38,7 @@ pub use error::{Error, Fault};
 pub use location::Location;
 pub use secret::{ApiToken, StreamKey};
 pub use session::{OpenSession, SessionNote};
+pub use slate::Slate;
 pub use store::{KeyMatch, Store};
 pub use stream::{KeyInfo, SessionMark, Stream, StreamPatch, StreamSettings, Takeover, check_name};
 

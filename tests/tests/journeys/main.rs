@@ -12,5 +12,6 @@ mod life;
 mod publish;
 mod serving;
 mod sessions;
+mod slate;
 mod sources;
 mod strangers;

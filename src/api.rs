@@ -8,10 +8,12 @@ mod error;
 mod gate;
 mod live;
 mod shapes;
+mod slate;
 mod streams;
 
 pub use live::{LiveRendition, LiveState, LiveStream, LiveView};
 pub use shapes::IngestAddresses;
+pub use slate::IMAGE_BYTES_MAX;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
@@ -25,6 +27,7 @@ use live::Titles;
 use std::path::PathBuf;
 use std::sync::Arc;
 use store::{ApiToken, Store};
+use transcoder::slate::Slates;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -41,18 +44,24 @@ pub struct Api {
     data_dir: Option<PathBuf>,
     ingest: IngestAddresses,
     titles: Titles,
+    slates: Slates,
 }
 
 impl Api {
     /// An API over these streams and what is live; `token` may change things.
     pub fn new(store: Store, live: Arc<dyn LiveView>, token: ApiToken) -> Self {
         let titles = Titles::new(&store);
-        Self { store, live, token, data_dir: None, ingest: IngestAddresses::default(), titles }
+        Self { store, live, token, data_dir: None, ingest: IngestAddresses::default(), titles, slates: Slates::new(1) }
     }
 
     /// Where `first-key` lies, to be removed when its key is rotated.
     pub fn with_data_dir(self, data_dir: PathBuf) -> Self {
         Self { data_dir: Some(data_dir), ..self }
+    }
+
+    /// What makes pictures of the images people send.
+    pub fn with_slates(self, slates: Slates) -> Self {
+        Self { slates, ..self }
     }
 
     /// Where encoders push to, shown on the home page.
@@ -114,6 +123,14 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(streams::stop))
         .routes(routes!(streams::allow))
         .routes(routes!(streams::audit))
+        .merge(images())
+}
+
+/// Routes whose bodies are larger than JSON ever is.
+fn images() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(slate::put, slate::show, slate::remove))
+        .layer(DefaultBodyLimit::max(slate::IMAGE_BYTES_MAX))
 }
 
 fn public() -> OpenApiRouter<Arc<Api>> {

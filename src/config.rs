@@ -328,6 +328,7 @@ impl Config {
             header_deadline: seconds(self.web.header_timeout_s),
             idle_max: seconds(self.web.idle_timeout_s),
             progress_deadline: seconds(self.web.write_timeout_s),
+            upload_bytes_max: crate::api::IMAGE_BYTES_MAX as u64,
             ..origin::Limits::default()
         }
     }

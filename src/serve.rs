@@ -23,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transcoder::Budget;
+use transcoder::slate::Slates;
 
 /// Sessions have this long to close their playlists after a signal; the whole shutdown stays under 10 s.
 const DRAIN: Duration = Duration::from_secs(6);
@@ -63,6 +64,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             streams_max: config.transcode.streams_max as usize,
             worker_memory_max: u64::from(config.transcode.worker_memory_mib) << 20,
             rules: config.session_rules(),
+            slates: Slates::new(cores),
         },
         test_card: config.demo.then(|| TestCardPass::new(demo::STREAM)).transpose()?,
         store,
@@ -154,6 +156,7 @@ impl Server {
         let live = Arc::clone(view) as Arc<dyn api::LiveView>;
         let api = Api::new(self.context.store.clone(), live, start.token.clone())
             .with_data_dir(self.config.data_dir.clone())
+            .with_slates(self.context.settings.slates.clone())
             .with_ingest(ingest_addresses(&self.config, addresses));
         let metrics = self.metrics.clone();
         let store = self.context.store.clone();

@@ -4,11 +4,6 @@
 use bytes::Bytes;
 use media::{AudioCodec, AudioConfig};
 
-/// A packet of silence: CELT, mono (decoders give it on all channels), 20 ms, with the silence flag (RFC 6716, 4.3).
-pub(crate) const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
-/// Its length at 48 kHz.
-pub(crate) const SILENCE_SAMPLES: u32 = 960;
-
 /// A configuration from an identification header. Without a readable one it is stereo, as encoders send it.
 pub(crate) fn config(record: Bytes) -> AudioConfig {
     let channels =

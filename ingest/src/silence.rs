@@ -1,8 +1,7 @@
 //! Silence for a sound that is announced and has not come, or that stopped while the picture goes on.
 
-use crate::opus;
 use bytes::Bytes;
-use media::{AccessUnit, AudioCodec, AudioConfig, Config, MediaTime, aac};
+use media::{AccessUnit, AudioConfig, Config, MediaTime, aac, silence};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,10 +59,7 @@ impl Hole {
     }
 
     fn new(config: Arc<AudioConfig>, from: MediaTime, until: MediaTime) -> Option<Self> {
-        let (frame, samples) = match config.codec {
-            AudioCodec::Aac => (aac::silent_frame(config.channels)?, config.frame_samples),
-            AudioCodec::Opus => (Bytes::from_static(&opus::SILENCE), opus::SILENCE_SAMPLES),
-        };
+        let (frame, samples) = silence::frame(&config)?;
         Some(Self { config, frame, samples, from: from.max(until - FILLED_MAX), until })
     }
 }

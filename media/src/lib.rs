@@ -17,6 +17,8 @@ pub mod h264;
 pub mod hevc;
 pub mod nal;
 mod rung;
+pub mod silence;
+pub mod still;
 mod time;
 mod unit;
 pub mod wire;

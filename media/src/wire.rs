@@ -28,13 +28,15 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Version of the layout; both sides are the same binary, so another one means a wrong executable.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Longest message after its length field, bytes.
 pub const MESSAGE_MAX: usize = 8 << 20;
 /// Longest payload of a unit, so that its message fits.
 pub const UNIT_MAX: usize = MESSAGE_MAX - 64;
 /// Rungs of one worker; a rung's index is below it.
 pub const RUNGS_MAX: usize = 12;
+/// Largest still image; one that a camera takes fits.
+pub const STILL_MAX: usize = 6 << 20;
 /// Longest decoder configuration record.
 const RECORD_MAX: usize = 64 << 10;
 /// Longest thumbnail.
@@ -186,6 +188,11 @@ pub enum ToWorker {
         /// The first picture wanted, an IDR; `None` for none until told otherwise.
         from: Option<MediaTime>,
     },
+    /// For a slate: the image to show instead of the last picture of the units.
+    Still {
+        /// JPEG or PNG, as it came from its owner; at most [`STILL_MAX`] bytes.
+        data: Bytes,
+    },
     /// Nothing follows; everything inside is to come out, then [`FromWorker::Finished`].
     Finish,
 }
@@ -329,6 +336,10 @@ impl ToWorker {
                 w.u8(*rung);
                 w.optional_time(*from);
             }
+            Self::Still { data } => {
+                w.kind(9);
+                w.rest(data);
+            }
         }
         w.close();
     }
@@ -375,6 +386,7 @@ impl ToWorker {
             6 => Self::AddRung(r.rung()?),
             7 => Self::Finish,
             8 => Self::Rung { rung: r.rung_index()?, from: r.optional_time("rung start")? },
+            9 => Self::Still { data: r.rest("still", 1, STILL_MAX)? },
             kind => return Err(WireError::Kind { kind }),
         };
         r.end()?;

@@ -75,7 +75,9 @@ impl Front {
         if request.method() == Method::CONNECT {
             return Err(Refused::METHOD);
         }
-        if request.body().size_hint().lower() > self.limits.body_bytes_max {
+        let is_upload = request.method() == Method::PUT;
+        let bytes_max = if is_upload { self.limits.upload_bytes_max } else { self.limits.body_bytes_max };
+        if request.body().size_hint().lower() > bytes_max {
             return Err(Refused::BODY);
         }
         let behind_proxy = client != self.socket.ip().to_canonical();
@@ -84,11 +86,7 @@ impl Front {
         let peer = Peer { socket: self.socket, client, tls: self.tls };
         let mut request = request.map(|body| match body.is_end_stream() {
             true => Body::empty(),
-            false => Body::new(Bounded {
-                body,
-                left: self.limits.body_bytes_max,
-                deadline: Box::pin(sleep(self.limits.body_deadline)),
-            }),
+            false => Body::new(Bounded { body, left: bytes_max, deadline: Box::pin(sleep(self.limits.body_deadline)) }),
         });
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(ConnectInfo(self.socket));

@@ -30,6 +30,8 @@ pub struct Limits {
     pub body_deadline: Duration,
     /// The largest request body, in bytes. A larger announced one is answered 413 unread; a chunked one fails at the bound.
     pub body_bytes_max: u64,
+    /// The same for PUT, whose handlers take files; none of them reads a byte before it knows who sends it.
+    pub upload_bytes_max: u64,
     /// The largest number of request header fields; more is answered 431. (Their total size is bounded at 16 KiB.)
     pub headers_max: usize,
     /// What the kernel takes for one connection ahead of the network, in bytes; it may exceed it by one packet of 64 KiB.
@@ -53,6 +55,7 @@ impl Default for Limits {
             progress_deadline: Duration::from_secs(30),
             body_deadline: Duration::from_secs(30),
             body_bytes_max: 64 * 1024,
+            upload_bytes_max: 64 * 1024,
             headers_max: 64,
             unsent_bytes_max: 128 * 1024,
             drain_deadline: Duration::from_secs(5),

@@ -79,6 +79,8 @@ pub(crate) struct Cutter {
     usual: MediaTime,
     /// The next video IDR must begin a segment with a discontinuity.
     broken: bool,
+    /// What comes is a slate's and says nothing of the publisher.
+    slate: bool,
     /// What follows the break is on the same timeline and, unless its configuration says otherwise, the same encoding.
     rejoins: bool,
     /// The next boundary, whatever makes it, gets a discontinuity.
@@ -121,6 +123,7 @@ impl Cutter {
             passthrough: source.is_some(),
             usual: source.unwrap_or(grid).time_of(1),
             broken: false,
+            slate: false,
             rejoins: false,
             mark_next: false,
             awaiting_sync: false,
@@ -276,6 +279,12 @@ impl Cutter {
         self.rejoins = self.broken;
     }
 
+    /// What follows is a slate's, or the publisher's again.
+    pub fn slate(&mut self, begins: bool) {
+        self.break_();
+        self.slate = begins;
+    }
+
     /// Begins with time that goes on in gaps from `at`, and with a discontinuity: nobody knows how well this clock goes on
     /// with the one before.
     pub fn resume(&mut self, at: MediaTime, now: Instant) -> Vec<Cue> {
@@ -320,6 +329,11 @@ impl Cutter {
         // Gaps end where the clock is; a picture's time behind them at each return would add up.
         let shown = self.newest_video.max(self.newest_audio).unwrap_or_default() + self.frame();
         self.wall_time(now).max(shown).max(self.plan.settled + MediaTime::from_ticks(1))
+    }
+
+    /// Where media begins that goes on right behind what came last, or behind the gaps since.
+    pub fn goes_on_at(&self) -> MediaTime {
+        self.media_end().max(self.plan.settled + MediaTime::from_ticks(1))
     }
 
     /// Nothing comes any more; the open segment ends with its media.
@@ -409,6 +423,9 @@ impl Cutter {
 
     /// Measures key frame intervals and frame times.
     fn observe(&mut self, unit: &AccessUnit) {
+        if self.slate {
+            return;
+        }
         if unit.sync {
             if let Some(gop) = self.last_idr.map(|last| unit.pts - last) {
                 self.longest_gop = self.longest_gop.max(Some(gop));
@@ -433,7 +450,8 @@ impl Cutter {
         }
     }
 
-    fn wall_time(&self, now: Instant) -> MediaTime {
+    /// The media time that belongs to `now`.
+    pub fn wall_time(&self, now: Instant) -> MediaTime {
         self.clock.map_or(MediaTime::ZERO, |(at, time)| time + MediaTime::from(now.saturating_duration_since(at)))
     }
 

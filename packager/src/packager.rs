@@ -47,6 +47,8 @@ pub struct Packager {
     captions: bool,
     anchored: bool,
     away: bool,
+    /// The pictures that come are of another codec than the rendition that is passed through.
+    stands_in: bool,
     ended: bool,
 }
 
@@ -104,6 +106,7 @@ impl Packager {
             captions: false,
             anchored: false,
             away: false,
+            stands_in: false,
             ended: false,
             plan,
         };
@@ -231,6 +234,19 @@ impl Packager {
         self.cutter.resume_at(now)
     }
 
+    /// What follows is a slate's: where its media is to begin, right behind what came last or behind the gaps since, and the
+    /// session's time at `now`. A discontinuity stands there, and another at the first keyframe after
+    /// [`Packager::end_slate`].
+    pub fn begin_slate(&mut self, now: Instant) -> (MediaTime, MediaTime) {
+        self.cutter.slate(true);
+        (self.cutter.goes_on_at(), self.cutter.wall_time(now))
+    }
+
+    /// What follows is the publisher's again.
+    pub fn end_slate(&mut self) {
+        self.cutter.slate(false);
+    }
+
     /// Leaves passthrough at the next boundary, for a reason found elsewhere: one plain sentence with its cure.
     pub fn withdraw(&mut self, reason: String) {
         self.cutter.withdraw(reason);
@@ -304,7 +320,12 @@ impl Packager {
 
     fn pass_through(&mut self, unit: &AccessUnit) {
         let Some((lane, _)) = self.video.first_mut().filter(|_| self.feeding != Feeding::Encoded) else { return };
+        // A slate is H.264; a rendition of HEVC has gaps meanwhile, as players don't change between the two in one playlist.
+        let codec = |config: &media::VideoConfig| config.codec;
+        let own = self.plan.facts.video.as_ref().map(|video| codec(&video.config));
+        self.stands_in = unit.video().map(|video| codec(video)) != own;
         match self.feeding {
+            _ if self.stands_in => {}
             Feeding::Retiring(last) if lane.open_msn() != Some(last) => self.feed_encoded(),
             _ => lane.push(unit, &self.cutter.plan),
         }
@@ -328,6 +349,7 @@ impl Packager {
                 (true, false) if !lane.given_up() => Some(ENCODED_LAG_MAX),
                 (true, _) => Some(MISSING_LAG_MAX),
                 (false, true) => Some(MediaTime::ZERO),
+                (false, false) if self.stands_in => Some(MediaTime::ZERO),
                 (false, false) => None,
             };
             let reached = lane.progress().or_else(|| plan.first_start());

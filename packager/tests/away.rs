@@ -4,8 +4,10 @@
 mod kit;
 
 use kit::rung;
-use kit::stage::{RATE, START, Stage, picture, video_config};
-use media::{MediaTime, VideoCodec};
+use kit::stage::{RATE, START, Stage, frame, picture, video_config};
+use media::{MediaTime, VideoCodec, VideoConfig};
+use packager::Cue;
+use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -139,4 +141,146 @@ fn encoded_sound_is_away_with_its_publisher() {
     }
     // No request is held longer than 8 s, so gaps must be listed before that.
     assert!(stage.listed("audio").segments.iter().filter(|s| s.gap).count() >= 2, "{:?}", stage.listed("audio"));
+}
+
+/// How a publisher goes away and comes back.
+#[derive(Debug, Clone, Copy)]
+struct Absence {
+    /// Pictures before it, and every how many of them is a key frame.
+    before: (i64, i64),
+    /// The slate begins so much after the last picture, in milliseconds.
+    late_ms: i64,
+    /// Pictures of the slate.
+    shown: i64,
+    /// How far the sound is behind the picture, in milliseconds.
+    behind_ms: i64,
+}
+
+const ABSENCE: Absence = Absence { before: (90, 30), late_ms: 1_000, shown: 240, behind_ms: 0 };
+
+/// A session with a rung whose publisher is away for a while, in which a slate is shown.
+fn with_slate(codec: VideoCodec, absence: Absence) -> Stage {
+    let Absence { before, late_ms, shown, behind_ms } = absence;
+    let config = video_config(0, codec);
+    let mut stage = Stage::new(|plan| {
+        plan.rungs = vec![rung("180p", RATE)];
+        plan.facts.video.as_mut().unwrap().config = Arc::clone(&config);
+    });
+    stage.config = config;
+    let show =
+        |stage: &mut Stage, config: &Arc<VideoConfig>, from: MediaTime, (pictures, key): (i64, i64), late: i64| {
+            let encoded = video_config(1, VideoCodec::H264);
+            for n in 0..pictures {
+                let at = from + RATE.time_of(n);
+                // Late at first, and then caught up with at three times the speed.
+                let now = stage.clock.at(at + MediaTime::from_millis((late - n * 22).max(0)));
+                let cues = stage.packager.source(&picture(config, at, n % key == 0), now);
+                while let sound = START + MediaTime::from_units(stage.sounds * 1024, 48_000)
+                    && sound <= at - MediaTime::from_millis(behind_ms)
+                {
+                    stage.sounds += 1;
+                    stage.packager.source(&frame(sound), now);
+                }
+                let is_boundary = cues.iter().any(|cue| matches!(cue, Cue::Boundary { .. }));
+                stage.cues.extend(cues);
+                stage.packager.encoded("180p", picture(&encoded, at, is_boundary));
+            }
+            from + RATE.time_of(pictures)
+        };
+    let own = Arc::clone(&stage.config);
+    let end = show(&mut stage, &own, START, before, 0);
+    let now = stage.clock.at(end + MediaTime::from_millis(late_ms));
+    stage.packager.tick(now);
+    let (at, time) = stage.packager.begin_slate(now);
+    assert!((at - end).abs() <= MediaTime::from_ticks(1), "right behind the last picture: {at:?} and {end:?}");
+    assert!((time - end - MediaTime::from_millis(late_ms)).abs() < MediaTime::from_millis(40), "{time:?}");
+    let end = show(&mut stage, &video_config(7, VideoCodec::H264), at, (shown, 60), late_ms);
+    stage.packager.end_slate();
+    show(&mut stage, &own, end, (121, before.1), (late_ms - shown * 22).max(0));
+    stage
+}
+
+/// The numbers of the segments that begin with a discontinuity.
+fn breaks(list: &kit::Listed) -> Vec<u64> {
+    let numbers = list.first_msn..;
+    numbers.zip(&list.segments).filter(|(_, s)| s.discontinuity).map(|(msn, _)| msn).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whenever a publisher goes and comes back: two discontinuities, at the same numbers everywhere, and no gap.
+    #[test]
+    fn a_slate_keeps_its_promises_whenever_it_begins_and_ends(
+        pictures in 5i64..200,
+        key in prop_oneof![Just(15i64), Just(30), Just(60)],
+        late_ms in 900i64..3_900,
+        shown in 10i64..400,
+        behind_ms in 0i64..400,
+    ) {
+        let absence = Absence { before: (pictures, key), late_ms, shown, behind_ms };
+        let stage = with_slate(VideoCodec::H264, absence);
+        let lists = ["source", "180p", "audio"].map(|id| stage.listed(id));
+        prop_assert_eq!(breaks(&lists[0]).len(), 2, "{:?}", lists[0]);
+        for list in &lists[1..] {
+            let common: Vec<u64> = breaks(&lists[0]).into_iter().filter(|n| *n < list.first_msn + list.segments.len() as u64).collect();
+            prop_assert_eq!(breaks(list), common);
+        }
+        for list in &lists {
+            prop_assert!(list.segments.iter().all(|s| !s.gap), "{:?}", list);
+        }
+    }
+}
+
+#[test]
+fn a_slate_is_two_discontinuities_at_the_same_numbers_everywhere_and_no_gap() {
+    let stage = with_slate(VideoCodec::H264, ABSENCE);
+    let lists = ["source", "180p", "audio"].map(|id| stage.listed(id));
+    assert_eq!(breaks(&lists[0]).len(), 2, "{:?}", lists[0]);
+    assert!(lists[1..].iter().all(|list| breaks(list) == breaks(&lists[0])), "{lists:?}");
+    for list in &lists {
+        assert!(list.segments.iter().all(|s| !s.gap), "{list:?}");
+    }
+    let inits = |n: usize| lists[n].segments.iter().filter_map(|s| s.init.clone()).collect::<Vec<_>>();
+    let kinds = |n: usize| inits(n).into_iter().collect::<std::collections::BTreeSet<_>>().len();
+    assert_eq!((kinds(0), kinds(1), kinds(2)), (3, 1, 1), "rungs and sound go on with their own init");
+    // The publisher had a key frame each second at first; the slate's two seconds are nobody's interval.
+    assert_eq!(stage.packager.keyframe_interval(), Some(Duration::from_secs(1)));
+}
+
+#[test]
+fn a_slate_in_h264_leaves_gaps_in_the_hevc_rendition_alone() {
+    let stage = with_slate(VideoCodec::Hevc, ABSENCE);
+    let (hevc, rung) = (stage.listed("source"), stage.listed("180p"));
+    let gaps: Vec<bool> = hevc.segments.iter().map(|s| s.gap).collect();
+    assert!(!gaps[0] && gaps.iter().any(|gap| *gap) && !gaps.last().unwrap(), "{hevc:?}");
+    let numbers = |list: &kit::Listed| -> Vec<bool> { list.segments.iter().map(|s| s.discontinuity).collect() };
+    let both = hevc.segments.len().min(rung.segments.len());
+    assert_eq!(numbers(&hevc)[..both], numbers(&rung)[..both]);
+    assert!(rung.segments.iter().all(|s| !s.gap), "{rung:?}");
+}
+
+#[test]
+fn silence_stands_in_for_sound_alone() {
+    let mut stage = Stage::new(|plan| (plan.facts.video, plan.passthrough) = (None, false));
+    let until = |stage: &mut Stage, seconds: i64, late: i64| {
+        let end = START + MediaTime::from_millis(seconds * 1_000);
+        while let at = START + MediaTime::from_units(stage.sounds * 1024, 48_000)
+            && at < end
+        {
+            stage.sounds += 1;
+            let now = stage.clock.at(at + MediaTime::from_millis(late));
+            stage.cues.extend(stage.packager.source(&frame(at), now));
+        }
+    };
+    until(&mut stage, 5, 0);
+    let now = stage.clock.at(START + MediaTime::from_millis(6_000));
+    let (at, _) = stage.packager.begin_slate(now);
+    assert!(at <= START + MediaTime::from_millis(5_060), "{at:?}");
+    until(&mut stage, 15, 1_000);
+    stage.packager.end_slate();
+    until(&mut stage, 20, 1_000);
+    let listed = stage.listed("audio");
+    assert_eq!(listed.segments.iter().filter(|s| s.discontinuity).count(), 2, "{listed:?}");
+    assert!(listed.segments.iter().all(|s| !s.gap), "{listed:?}");
 }

@@ -23,6 +23,7 @@ mod probe;
 mod process;
 mod retimer;
 pub mod sandbox;
+mod slate;
 mod stage;
 mod testcard;
 mod thumb;
@@ -76,7 +77,7 @@ pub enum Error {
 }
 
 /// The main function of a worker process. Profiles: `ladder`, `ladder-hardware` (device nodes of encoders stay open),
-/// `testcard` (these talk on standard input), `check` (prints what is installed), `sandbox-test` and `sandbox-test-open` (print what is possible inside and outside the sandbox).
+/// `testcard`, `slate` (these talk on standard input), `check` (prints what is installed), `sandbox-test` and `sandbox-test-open` (print what is possible inside and outside the sandbox).
 ///
 /// `memory_mib` is what the server will let it hold (1 GiB by default); the kernel refuses it a good deal more than that.
 ///
@@ -98,6 +99,7 @@ pub fn worker_main(profile: &str, memory_mib: Option<u64>) -> ExitCode {
     let done = match profile {
         "ladder" | "ladder-hardware" => folder.and_then(|folder| ladder::run(&status, &folder)),
         "testcard" => folder.and_then(|folder| testcard::run(&status, &folder)),
+        "slate" => folder.and_then(|folder| slate::run(&status, &folder)),
         "check" => folder.and_then(|folder| probe::run(&status, &folder)),
         "sandbox-test" => {
             sandbox::trial::run();

@@ -9,7 +9,7 @@ use crate::encode::{Encoded, Encoder, Recipe, Stamp, raw_info};
 use crate::link::Outbox;
 use crate::picture::{Picture, Scaler};
 use crate::retimer::{Retimer, Slot};
-use crate::thumb::Thumbnailer;
+use crate::thumb::{self, Thumbnailer};
 use crate::{Error, link};
 use bytes::Bytes;
 use gstreamer as gst;
@@ -262,7 +262,7 @@ impl Lanes {
     fn thumb(&mut self, picture: &Picture) {
         if self.thumbnailer.as_ref().is_none_or(|t| !t.suits(picture.aspect)) {
             let full_range = self.source.as_ref().is_some_and(|s| s.color.full_range);
-            match Thumbnailer::new(picture.aspect, full_range) {
+            match Thumbnailer::new(picture.aspect, full_range, thumb::LONG_SIDE) {
                 Ok(thumbnailer) => self.thumbnailer = Some(thumbnailer),
                 Err(e) => {
                     self.thumb_every = MediaTime::ZERO;

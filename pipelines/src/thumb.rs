@@ -1,4 +1,4 @@
-//! Thumbnails: one picture to JPEG.
+//! Thumbnails, and the slates people upload: one picture to JPEG.
 
 use crate::encode::Stamp;
 use crate::launch::Graph;
@@ -10,7 +10,7 @@ use gstreamer_video::{VideoFormat, VideoFrameRef, VideoInfo};
 use media::MediaTime;
 
 /// Width of a thumbnail, or height when the picture stands upright.
-const LONG_SIDE: u32 = 640;
+pub(crate) const LONG_SIDE: u32 = 640;
 /// A JPEG encoder needs milliseconds.
 const WAIT: gst::ClockTime = gst::ClockTime::from_mseconds(1000);
 
@@ -24,15 +24,19 @@ pub(crate) struct Thumbnailer {
 }
 
 impl Thumbnailer {
-    /// For pictures of this shape, width to height.
+    /// For pictures of this shape, width to height, made `long_side` samples long.
     ///
     /// # Errors
     /// When `jpegenc` is missing or does not start.
-    pub fn new(aspect: f64, full_range: bool) -> Result<Self, Error> {
+    pub fn new(aspect: f64, full_range: bool, long_side: u32) -> Result<Self, Error> {
         if !plugins::has("jpegenc") {
             return Err(Error::Element { element: "jpegenc".to_owned() });
         }
-        let (width, height) = if aspect >= 1.0 { (LONG_SIDE, side(aspect)) } else { (side(1.0 / aspect), LONG_SIDE) };
+        let (width, height) = if aspect >= 1.0 {
+            (long_side, short_side(long_side, aspect))
+        } else {
+            (short_side(long_side, 1.0 / aspect), long_side)
+        };
         let info = VideoInfo::builder(VideoFormat::I420, width, height)
             .fps(gst::Fraction::new(1, 1))
             .build()
@@ -88,6 +92,6 @@ impl Thumbnailer {
     }
 }
 
-fn side(aspect: f64) -> u32 {
-    ((f64::from(LONG_SIDE) / aspect / 2.0).round() as u32 * 2).clamp(64, LONG_SIDE)
+fn short_side(long_side: u32, aspect: f64) -> u32 {
+    ((f64::from(long_side) / aspect / 2.0).round() as u32 * 2).clamp(64, long_side)
 }

@@ -7,8 +7,10 @@ export interface LiveStream {
   readonly name: string;
   /** What people read; the name when the streamer gave none. */
   readonly title: string;
-  /** The publisher lost its connection and may come back to the same session. */
+  /** The publisher lost its connection and may come back to the same session; there is nothing to play meanwhile. */
   readonly away: boolean;
+  /** The publisher is away or sends nothing, and a slate is shown in its place: something to play, with a word about it. */
+  readonly slate: boolean;
   /** When this session began, milliseconds since 1970 on the server's clock; null when not told. */
   readonly sinceMs: number | null;
   /** Source picture in pixels; 0 for a stream without picture. */
@@ -78,7 +80,8 @@ export function decodeStream(body: unknown): LiveStream | null {
   return {
     name,
     title: text(field(body, 'title')) ?? name,
-    away: field(body, 'state') === 'reconnecting',
+    away: field(body, 'state') === 'reconnecting' && field(body, 'slate') !== true,
+    slate: field(body, 'slate') === true,
     sinceMs: number(field(body, 'since_ms')),
     width: number(field(body, 'width')) ?? 0,
     height: number(field(body, 'height')) ?? 0,

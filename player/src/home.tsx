@@ -73,7 +73,7 @@ function Card({ stream, now }: { stream: LiveStream; now: number }) {
     <a class="card" href={`/watch/${stream.name}`}>
       <span class="picture">
         <Thumb stream={stream} now={now} />
-        {stream.away ? <span class="badge off">Away</span> : <span class="badge">Live</span>}
+        {stream.away || stream.slate ? <span class="badge off">Away</span> : <span class="badge">Live</span>}
         {stream.height > 0 && <span class="size">{Math.min(stream.width || stream.height, stream.height)}p</span>}
       </span>
       <span class="card-title">{stream.title}</span>

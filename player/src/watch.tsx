@@ -15,6 +15,7 @@ import { Viewer } from './viewer.ts';
 function Watch({ viewer }: { viewer: Viewer }) {
   const title = viewer.stream.value?.title ?? viewer.name;
   const phase = viewer.playback.value.phase.kind;
+  const slate = viewer.stream.value?.slate ?? false;
   useEffect(() => {
     document.title = `${title} · Weir`;
   }, [title]);
@@ -26,8 +27,8 @@ function Watch({ viewer }: { viewer: Viewer }) {
           <div>
             <h1>{title}</h1>
             <p class="facts">
-              <Badge phase={phase} />
-              {phase === 'playing' && <Since viewer={viewer} />}
+              <Badge phase={phase === 'playing' && slate ? 'away' : phase} />
+              {phase === 'playing' && (slate ? <span>The streamer is reconnecting</span> : <Since viewer={viewer} />)}
               {title !== viewer.name && <span>{viewer.name}</span>}
             </p>
           </div>

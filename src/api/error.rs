@@ -34,6 +34,15 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
+    pub fn unavailable(code: &'static str, message: String) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+    }
+
+    /// What axum says of a body it does not take.
+    pub fn of_body(status: StatusCode, clause: &str) -> Self {
+        Self::new(status, "bad_body", sentence(clause))
+    }
+
     pub fn unauthorized() -> Self {
         let message = "Send the token from the data directory's api-token file as Authorization: Bearer TOKEN.";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message.into())
@@ -110,7 +119,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
-        Self::new(rejection.status(), "bad_body", sentence(&rejection.body_text()))
+        Self::of_body(rejection.status(), &rejection.body_text())
     }
 }
 

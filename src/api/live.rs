@@ -48,6 +48,8 @@ pub struct LiveStream {
     pub height: Option<u32>,
     /// Frames per second of the source.
     pub fps: Option<f64>,
+    /// A slate stands in for the publisher, or is about to.
+    pub slate: bool,
     /// Whether captions are declared.
     pub captions: bool,
     /// Players counted, when they are.

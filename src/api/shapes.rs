@@ -2,7 +2,7 @@
 
 use super::live::{LiveRendition, LiveState, LiveStream};
 use serde::{Deserialize, Serialize};
-use store::{AuditRow, KeyInfo, Stream, Takeover};
+use store::{AuditRow, KeyInfo, Slate, Stream, Takeover};
 use utoipa::{IntoParams, ToSchema};
 
 /// Why a request was refused.
@@ -41,6 +41,10 @@ pub struct StreamShape {
     pub reconnect_window_s: Option<u32>,
     /// Who wins when two encoders present a good key; null: the server's default.
     pub takeover: Option<TakeoverShape>,
+    /// What viewers see while the publisher is away.
+    pub slate: SlateShape,
+    /// There is an image for it; see `PUT /api/v1/streams/{name}/slate`.
+    pub slate_image: bool,
     /// An operator stopped it until then, milliseconds since 1970; null when it takes publishers.
     pub stopped_until_ms: Option<i64>,
     /// Milliseconds since 1970.
@@ -82,6 +86,38 @@ impl From<TakeoverShape> for Takeover {
     }
 }
 
+/// What viewers see while the publisher is away.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SlateShape {
+    /// The last picture.
+    Last,
+    /// The stream's own image.
+    Image,
+    /// Nothing: gaps.
+    Off,
+}
+
+impl From<Slate> for SlateShape {
+    fn from(slate: Slate) -> Self {
+        match slate {
+            Slate::Last => Self::Last,
+            Slate::Image => Self::Image,
+            Slate::Off => Self::Off,
+        }
+    }
+}
+
+impl From<SlateShape> for Slate {
+    fn from(slate: SlateShape) -> Self {
+        match slate {
+            SlateShape::Last => Self::Last,
+            SlateShape::Image => Self::Image,
+            SlateShape::Off => Self::Off,
+        }
+    }
+}
+
 /// Tells a value that is null (the server's default) from one that is left out (no change).
 fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
@@ -115,6 +151,9 @@ pub struct NewStream {
     /// The server's default when left out.
     #[serde(default)]
     pub takeover: Option<TakeoverShape>,
+    /// `last` when left out; `image` needs an image, which is sent later.
+    #[serde(default)]
+    pub slate: Option<SlateShape>,
 }
 
 /// Settings to change; what is left out stays.
@@ -138,6 +177,9 @@ pub struct StreamChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<TakeoverShape>)]
     pub takeover: Option<Option<TakeoverShape>>,
+    /// Counts from the next time the publisher is away.
+    #[serde(default)]
+    pub slate: Option<SlateShape>,
 }
 
 /// How to rotate; an empty object keeps the key before until the next rotation.
@@ -213,6 +255,8 @@ pub struct LiveShape {
     pub height: Option<u32>,
     /// Frames per second of the source.
     pub fps: Option<f64>,
+    /// A slate stands in for the publisher, or will within a second: there is a picture to play, and it is not the publisher's.
+    pub slate: bool,
     /// Whether there are captions in the picture.
     pub captions: bool,
     /// Players that asked for a playlist lately, null when it is not counted.
@@ -262,6 +306,7 @@ impl LiveShape {
             width: live.width,
             height: live.height,
             fps: live.fps,
+            slate: live.slate,
             captions: live.captions,
             viewers: live.viewers,
             thumb: live.thumb.then(|| format!("/live/{}/thumb.jpg", live.name)),
@@ -285,6 +330,8 @@ impl StreamShape {
             passthrough: stream.settings.passthrough,
             reconnect_window_s: stream.settings.reconnect_window_s,
             takeover: stream.settings.takeover.map(TakeoverShape::from),
+            slate: stream.settings.slate.into(),
+            slate_image: stream.has_slate_image,
             stopped_until_ms: stream.stopped_until_ms.filter(|until| *until > now_ms),
             created_ms: stream.created_ms,
             keys: stream.keys.into_iter().map(KeyShape::from).collect(),

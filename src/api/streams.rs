@@ -13,13 +13,13 @@ use axum::extract::{Path, State};
 use axum::http::{Extensions, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Act, Actor, Error, Outcome, Previous, STOP_HOLD, StreamPatch, StreamSettings, Takeover, now_ms};
+use store::{Act, Actor, Error, Outcome, Previous, STOP_HOLD, Slate, StreamPatch, StreamSettings, Takeover, now_ms};
 
 /// Rows when the asker names no number.
 const AUDIT_ROWS: u32 = 100;
 
 impl Api {
-    async fn perform(&self, from: &Extensions, act: Act) -> Result<Outcome, ApiError> {
+    pub(super) async fn perform(&self, from: &Extensions, act: Act) -> Result<Outcome, ApiError> {
         let outcome = self.store.perform(&Actor::Api(client(from).to_string()), &act, now_ms()).await?;
         if let Some(data_dir) = &self.data_dir
             && let Err(error) = first_start::forget_rotated_key(data_dir, &self.store).await
@@ -29,7 +29,7 @@ impl Api {
         Ok(outcome)
     }
 
-    fn shape(&self, outcome: Outcome) -> StreamShape {
+    pub(super) fn shape(&self, outcome: Outcome) -> StreamShape {
         let live = self.live.stream(&outcome.stream.name);
         StreamShape::new(outcome.stream, live, outcome.key.map(|key| key.reveal().to_owned()), now_ms())
     }
@@ -71,6 +71,7 @@ pub async fn add(
         passthrough: new.passthrough.unwrap_or(true),
         reconnect_window_s: new.reconnect_window_s,
         takeover: new.takeover.map(Takeover::from),
+        slate: new.slate.map(Slate::from).unwrap_or_default(),
     };
     let outcome = api.perform(&from, Act::AddStream { name: new.name, settings }).await?;
     Ok((StatusCode::CREATED, Json(api.shape(outcome))))
@@ -88,7 +89,8 @@ pub async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Resu
 
 /// Change a stream's settings
 ///
-/// They count from its next session on; a title at once, the rules for publishers from the next one that connects.
+/// They count from its next session on; a title at once, the rules for publishers from the next one that connects, a slate from
+/// the next time its publisher is away.
 #[utoipa::path(patch, path = "/api/v1/streams/{name}", tag = "streams", security(("token" = [])), request_body = StreamChange,
     params(("name" = String, Path, description = "Public name")),
     responses((status = 200, body = StreamShape), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
@@ -109,9 +111,10 @@ pub async fn set(
         passthrough: change.passthrough,
         reconnect_window_s: change.reconnect_window_s,
         takeover: change.takeover.map(|takeover| takeover.map(Takeover::from)),
+        slate: change.slate.map(Slate::from),
     };
     if patch.is_empty() {
-        let message = "Give title, ladder, passthrough, reconnect_window_s or takeover.";
+        let message = "Give title, ladder, passthrough, reconnect_window_s, takeover or slate.";
         return Err(ApiError::bad_request("nothing_to_change", message.into()));
     }
     let outcome = api.perform(&from, Act::SetStream { name, patch }).await?;

@@ -26,6 +26,7 @@ impl LiveView for OneLive {
             width: Some(1280),
             height: Some(720),
             fps: Some(30.0),
+            slate: false,
             captions: false,
             viewers: None,
             thumb: true,
@@ -114,6 +115,11 @@ async fn a_stream_lives_from_its_adding_to_its_removal() {
     assert_eq!((&set["reconnect_window_s"], &set["takeover"]), (&json!(90), &json!("reject")));
     let (_, set) = bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "takeover": null }))).await;
     assert_eq!((&set["reconnect_window_s"], &set["takeover"]), (&json!(90), &Value::Null), "null is the default");
+    let (_, set) = bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "slate": "off" }))).await;
+    assert_eq!((&set["slate"], &set["slate_image"]), (&json!("off"), &json!(false)));
+    let (status, refused) = bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "slate": "image" }))).await;
+    assert!(refused["message"].as_str().unwrap().contains("PUT /api/v1/streams/show/slate"), "{refused}");
+    assert_eq!(status, StatusCode::BAD_REQUEST);
     let (status, _) = bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "reconnect_window_s": 301 }))).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 
@@ -138,7 +144,7 @@ async fn a_stream_lives_from_its_adding_to_its_removal() {
 
     let (_, audit) = bed.ask("GET", "/api/v1/audit?after=1", None).await;
     let acts: Vec<&str> = audit["rows"].as_array().unwrap().iter().map(|row| row["act"].as_str().unwrap()).collect();
-    let set = ["stream.set"; 3];
+    let set = ["stream.set"; 4];
     let rest = ["key.rotate", "key.revoke", "stream.stop", "stream.allow", "stream.remove"];
     assert_eq!(acts, [&set[..], &rest[..]].concat());
     assert!(!audit.to_string().contains(&key[12..]), "the audit holds no secret");

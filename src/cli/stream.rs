@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::time::Duration;
 use store::{
-    Act, Actor, Location, Outcome, Previous, STOP_HOLD, Store, Stream, StreamPatch, StreamSettings, Takeover, now_ms,
+    Act, Actor, Location, Outcome, Previous, STOP_HOLD, Slate, Store, Stream, StreamPatch, StreamSettings, Takeover,
+    now_ms,
 };
 
 #[derive(Debug, Subcommand)]
@@ -100,6 +101,10 @@ pub struct Settings {
     /// Who wins when two encoders present a good key; default for the server's.
     #[arg(long, value_name = "newest|reject|default", value_parser = or_default::<Takeover>)]
     takeover: Option<OrDefault<Takeover>>,
+    /// What viewers see while the encoder is away: the last picture, the stream's own image (sent with PUT
+    /// /api/v1/streams/NAME/slate), or nothing.
+    #[arg(long, value_name = "last|image|off")]
+    slate: Option<Slate>,
 }
 
 /// A value of the stream's own, or the server's.
@@ -170,6 +175,7 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
                 passthrough: settings.passthrough.unwrap_or(true),
                 reconnect_window_s: settings.reconnect_window.and_then(|window| window.0),
                 takeover: settings.takeover.and_then(|takeover| takeover.0),
+                slate: settings.slate.unwrap_or_default(),
             };
             (Act::AddStream { name, settings }, output)
         }
@@ -180,9 +186,12 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
                 passthrough: settings.passthrough,
                 reconnect_window_s: settings.reconnect_window.map(|window| window.0),
                 takeover: settings.takeover.map(|takeover| takeover.0),
+                slate: settings.slate,
             };
             if patch.is_empty() {
-                bail!("nothing to change; give --title, --ladder, --passthrough, --reconnect-window or --takeover");
+                bail!(
+                    "nothing to change; give --title, --ladder, --passthrough, --reconnect-window, --takeover or --slate"
+                );
             }
             (Act::SetStream { name, patch }, output)
         }
@@ -234,6 +243,8 @@ fn describe(stream: &Stream) -> Value {
         "passthrough": stream.settings.passthrough,
         "reconnect_window_s": stream.settings.reconnect_window_s,
         "takeover": stream.settings.takeover.map(Takeover::as_str),
+        "slate": stream.settings.slate.as_str(),
+        "slate_image": stream.has_slate_image,
         "stopped_until_ms": stream.stopped_until_ms.filter(|until| *until > now_ms()),
         "created_ms": stream.created_ms,
         "keys": keys,
@@ -323,6 +334,7 @@ mod tests {
             name: "show".into(),
             created_ms: 1,
             settings: settings.clone(),
+            has_slate_image: false,
             next_msn: 0,
             session: None,
             stopped_until_ms: None,

@@ -61,6 +61,8 @@ pub struct Live {
     pub captions: AtomicBool,
     /// What this machine has no room for.
     pub shortage: Mutex<Shortage>,
+    /// A slate stands in for the publisher, or is about to.
+    pub slate: AtomicBool,
     /// When it ended, if it did.
     pub ended: Mutex<Option<Instant>>,
 }
@@ -75,6 +77,7 @@ impl Live {
             thumb: Mutex::default(),
             captions: AtomicBool::new(false),
             shortage: Mutex::default(),
+            slate: AtomicBool::new(false),
             ended: Mutex::default(),
         }
     }
@@ -97,6 +100,11 @@ impl Live {
     /// What it does without now.
     pub fn shortage(&self) -> Shortage {
         lock(&self.shortage).clone()
+    }
+
+    /// Whether a slate stands in for the publisher, or is about to.
+    pub fn has_slate(&self) -> bool {
+        self.slate.load(Ordering::Relaxed)
     }
 
     /// Whether it still runs.

@@ -2,6 +2,7 @@ use ingest::session::{Rules, Takeover};
 use media::wire::EncoderChoice;
 use std::time::Duration;
 use store::StreamSettings;
+use transcoder::slate::Slates;
 use transcoder::{Budget, Ladder};
 
 /// The operator's choices for every session.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub worker_memory_max: u64,
     /// What becomes of a session when its publisher vanishes or another one comes.
     pub rules: Rules,
+    /// What makes slates, so many at once as the machine has cores for.
+    pub slates: Slates,
 }
 
 impl Settings {

@@ -70,6 +70,7 @@ fn describe(name: &str, live: &Live, state: State) -> LiveStream {
         width: facts.size.map(|s| s.0),
         height: facts.size.map(|s| s.1),
         fps: facts.frame_rate.map(media::FrameRate::as_f64),
+        slate: live.has_slate(),
         captions: live.has_captions(),
         viewers: None,
         thumb: live.thumb().is_some(),

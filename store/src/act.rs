@@ -3,7 +3,7 @@
 use crate::audit::{self, AuditRow};
 use crate::database::{Argument, Transaction};
 use crate::stream::{read_key, read_stream, stream_columns};
-use crate::{Error, Store, Stream, StreamKey, StreamPatch, StreamSettings, Takeover, check_name};
+use crate::{Error, Slate, Store, Stream, StreamKey, StreamPatch, StreamSettings, Takeover, check_name, slate};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -44,6 +44,18 @@ pub enum Act {
         name: String,
         /// What to change.
         patch: StreamPatch,
+    },
+    /// An image to be seen while the publisher is away; it is shown from the next time on.
+    SetSlate {
+        /// Which stream.
+        name: String,
+        /// A JPEG of the server's own making, at most 1 MiB.
+        image: Vec<u8>,
+    },
+    /// The image goes; the last picture is shown again.
+    RemoveSlate {
+        /// Which stream.
+        name: String,
     },
     /// A stream and its keys go; its audit rows stay.
     RemoveStream {
@@ -107,6 +119,8 @@ impl Act {
         match self {
             Self::AddStream { .. } => "stream.add",
             Self::SetStream { .. } => "stream.set",
+            Self::SetSlate { .. } => "slate.set",
+            Self::RemoveSlate { .. } => "slate.remove",
             Self::RemoveStream { .. } => "stream.remove",
             Self::RotateKey { .. } => "key.rotate",
             Self::RevokeKey { .. } => "key.revoke",
@@ -119,6 +133,8 @@ impl Act {
         match self {
             Self::AddStream { name, .. }
             | Self::SetStream { name, .. }
+            | Self::SetSlate { name, .. }
+            | Self::RemoveSlate { name }
             | Self::RemoveStream { name }
             | Self::RotateKey { name, .. }
             | Self::RevokeKey { name, .. }
@@ -176,13 +192,36 @@ impl Change<'_> {
                 let before = self.stream(name).await?;
                 let mut settings = before.settings.clone();
                 patch.apply(&mut settings);
+                if settings.slate == Slate::Image && !before.has_slate_image {
+                    return Err(slate::no_image(name));
+                }
                 self.write_settings(&before.id, &settings).await?;
                 let detail =
                     json!({ "stream": before.id, "before": describe(&before.settings), "after": describe(&settings) });
                 Ok((self.stream(name).await?, None, detail))
             }
+            Act::SetSlate { name, image } => {
+                let text = slate::to_text(image)?;
+                let before = self.stream(name).await?;
+                self.remove_slate(&before.id).await?;
+                const INSERT: &str = "insert into stream_slates (stream_id, image, set_ms) values ($1, $2, $3)";
+                let values = [before.id.as_str().into(), text.as_str().into(), self.now_ms.into()];
+                self.transaction.execute("keep the image", INSERT, &values).await?;
+                self.write_settings(&before.id, &StreamSettings { slate: Slate::Image, ..before.settings }).await?;
+                let detail = json!({ "stream": before.id, "bytes": image.len() });
+                Ok((self.stream(name).await?, None, detail))
+            }
+            Act::RemoveSlate { name } => {
+                let before = self.stream(name).await?;
+                self.remove_slate(&before.id).await?;
+                if before.settings.slate == Slate::Image {
+                    self.write_settings(&before.id, &StreamSettings { slate: Slate::Last, ..before.settings }).await?;
+                }
+                Ok((self.stream(name).await?, None, json!({ "stream": before.id })))
+            }
             Act::RemoveStream { name } => {
                 let stream = self.stream(name).await?;
+                self.remove_slate(&stream.id).await?;
                 self.transaction
                     .execute(
                         "remove the stream",
@@ -235,6 +274,9 @@ impl Change<'_> {
     async fn add(&mut self, name: &str, settings: &StreamSettings) -> Result<StreamKey, Error> {
         check_name(name)?;
         settings.check()?;
+        if settings.slate == Slate::Image {
+            return Err(slate::no_image(name));
+        }
         match self.stream(name).await {
             Ok(_) => return Err(Error::StreamExists { name: name.into() }),
             Err(Error::NoSuchStream { .. }) => {}
@@ -292,18 +334,25 @@ impl Change<'_> {
         self.stream(name).await
     }
 
+    async fn remove_slate(&mut self, stream_id: &str) -> Result<(), Error> {
+        const DELETE: &str = "delete from stream_slates where stream_id = $1";
+        self.transaction.execute("remove the image", DELETE, &[stream_id.into()]).await?;
+        Ok(())
+    }
+
     async fn write_settings(&mut self, stream_id: &str, settings: &StreamSettings) -> Result<(), Error> {
         settings.check()?;
-        let values: [Argument; 6] = [
+        let values: [Argument; 7] = [
             stream_id.into(),
             settings.title.as_str().into(),
             settings.ladder.as_deref().into(),
             i64::from(settings.passthrough).into(),
             settings.reconnect_window_s.map(i64::from).into(),
             settings.takeover.map(Takeover::as_str).into(),
+            settings.slate.as_str().into(),
         ];
         const UPDATE: &str = "update streams set title = $2, ladder = $3, passthrough = $4, reconnect_window_s = $5, \
-            takeover = $6 where id = $1";
+            takeover = $6, slate = $7 where id = $1";
         self.transaction.execute("change the stream", UPDATE, &values).await?;
         Ok(())
     }
@@ -328,5 +377,6 @@ fn describe(settings: &StreamSettings) -> Value {
         "passthrough": settings.passthrough,
         "reconnect_window_s": settings.reconnect_window_s,
         "takeover": settings.takeover.map(Takeover::as_str),
+        "slate": settings.slate.as_str(),
     })
 }

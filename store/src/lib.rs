@@ -29,6 +29,7 @@ mod ledger;
 mod location;
 mod secret;
 mod session;
+mod slate;
 mod store;
 mod stream;
 
@@ -38,6 +39,7 @@ pub use error::{Error, Fault};
 pub use location::Location;
 pub use secret::{ApiToken, StreamKey};
 pub use session::{OpenSession, SessionNote};
+pub use slate::Slate;
 pub use store::{KeyMatch, Store};
 pub use stream::{KeyInfo, SessionMark, Stream, StreamPatch, StreamSettings, Takeover, check_name};
 

@@ -1,5 +1,5 @@
-use crate::Error;
 use crate::database::Row;
+use crate::{Error, Slate};
 
 /// Longest title kept, characters.
 const TITLE_CHARS_MAX: usize = 200;
@@ -19,6 +19,8 @@ pub struct Stream {
     pub created_ms: i64,
     /// What the operator set.
     pub settings: StreamSettings,
+    /// It has an image for [`Slate::Image`].
+    pub has_slate_image: bool,
     /// First media sequence number never used.
     pub next_msn: u64,
     /// The session that is open, or was when the server died.
@@ -42,11 +44,20 @@ pub struct StreamSettings {
     pub reconnect_window_s: Option<u32>,
     /// Who wins when two present a good key; `None` takes the server's default.
     pub takeover: Option<Takeover>,
+    /// What viewers see while the publisher is away.
+    pub slate: Slate,
 }
 
 impl Default for StreamSettings {
     fn default() -> Self {
-        Self { title: String::new(), ladder: None, passthrough: true, reconnect_window_s: None, takeover: None }
+        Self {
+            title: String::new(),
+            ladder: None,
+            passthrough: true,
+            reconnect_window_s: None,
+            takeover: None,
+            slate: Slate::Last,
+        }
     }
 }
 
@@ -94,6 +105,8 @@ pub struct StreamPatch {
     pub reconnect_window_s: Option<Option<u32>>,
     /// New rule for two publishers.
     pub takeover: Option<Option<Takeover>>,
+    /// Something else to see while the publisher is away.
+    pub slate: Option<Slate>,
 }
 
 impl StreamPatch {
@@ -117,6 +130,9 @@ impl StreamPatch {
         }
         if let Some(takeover) = self.takeover {
             settings.takeover = takeover;
+        }
+        if let Some(slate) = self.slate {
+            settings.slate = slate;
         }
     }
 }
@@ -194,13 +210,14 @@ impl StreamSettings {
 macro_rules! stream_columns {
     () => {
         "s.id, s.name, s.created_ms, s.title, s.ladder, s.passthrough, s.next_msn, s.session, s.session_seen_ms, \
-        s.reconnect_window_s, s.takeover, s.stopped_until_ms"
+        s.reconnect_window_s, s.takeover, s.stopped_until_ms, s.slate, \
+        (select count(*) from stream_slates i where i.stream_id = s.id)"
     };
 }
 pub(crate) use stream_columns;
 
 /// How many columns [`stream_columns`] are, so that others can follow them.
-pub(crate) const STREAM_COLUMNS: usize = 12;
+pub(crate) const STREAM_COLUMNS: usize = 14;
 
 /// A stream without its keys.
 pub(crate) fn read_stream(row: &Row) -> Result<Stream, Error> {
@@ -219,7 +236,9 @@ pub(crate) fn read_stream(row: &Row) -> Result<Stream, Error> {
             passthrough: row.int(5)? != 0,
             reconnect_window_s: row.int_or_null(9)?.and_then(|s| u32::try_from(s).ok()),
             takeover: row.text_or_null(10)?.and_then(|t| t.parse().ok()),
+            slate: row.text(12)?.parse().unwrap_or_default(),
         },
+        has_slate_image: row.int(13)? != 0,
         next_msn: u64::try_from(next_msn)
             .map_err(|_| Error::Unreadable { what: format!("streams.next_msn = {next_msn}") })?,
         session,

@@ -8,8 +8,8 @@ mod bed;
 use bed::Bed;
 use std::time::Duration;
 use store::{
-    Act, Actor, Error, Fault, Outcome, Previous, STOP_HOLD, SessionNote, Store, Stream, StreamPatch, StreamSettings,
-    Takeover,
+    Act, Actor, Error, Fault, Outcome, Previous, STOP_HOLD, SessionNote, Slate, Store, Stream, StreamPatch,
+    StreamSettings, Takeover,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,7 @@ macro_rules! on_both {
 on_both!(
     a_new_stream_is_listed_with_one_key,
     names_taken_or_malformed_change_nothing,
+    an_image_is_shown_from_its_upload_until_its_removal,
     a_key_opens_its_own_stream_alone,
     every_bad_key_gets_the_same_answer,
     rotation_leaves_two_keys_at_most,
@@ -84,6 +85,7 @@ async fn a_new_stream_is_listed_with_one_key(bed: Bed) {
         passthrough: false,
         reconnect_window_s: Some(0),
         takeover: Some(Takeover::Reject),
+        slate: Slate::Off,
     };
     let made = perform(&store, Act::AddStream { name: "stage".into(), settings: settings.clone() }).await.unwrap();
     add(&store, "alley").await;
@@ -115,6 +117,38 @@ async fn names_taken_or_malformed_change_nothing(bed: Bed) {
     assert!(matches!(refused, Error::BadSetting { setting: "reconnect_window_s", .. }), "{refused}");
     assert_eq!(store.streams().await.unwrap().len(), 1);
     assert_eq!(store.audit(0, 100).await.unwrap().len(), 1);
+}
+
+async fn an_image_is_shown_from_its_upload_until_its_removal(bed: Bed) {
+    let store = bed.open().await;
+    let (stage, _) = add(&store, "stage").await;
+    add(&store, "alley").await;
+    assert_eq!((stage.settings.slate, stage.has_slate_image), (Slate::Last, false));
+    let set = async |slate| {
+        let patch = StreamPatch { slate: Some(slate), ..StreamPatch::default() };
+        perform(&store, Act::SetStream { name: "stage".into(), patch }).await.map(|made| made.stream)
+    };
+    let refused = set(Slate::Image).await.unwrap_err();
+    assert!(matches!(&refused, Error::BadSetting { setting: "slate", why } if why.contains("PUT")), "{refused}");
+    let image = |image: Vec<u8>| perform(&store, Act::SetSlate { name: "stage".into(), image });
+    for bad in [b"GIF89a".to_vec(), [[0xff, 0xd8].as_slice(), &[0; 1 << 20]].concat()] {
+        assert_eq!(image(bad).await.unwrap_err().fault(), Fault::Caller);
+    }
+    for picture in [[0xff, 0xd8, 0, 255], [0xff, 0xd8, 7, 7]] {
+        let after = image(picture.to_vec()).await.unwrap().stream;
+        assert_eq!((after.settings.slate, after.has_slate_image), (Slate::Image, true));
+        assert_eq!(store.slate_image("stage").await.unwrap(), Some(picture.to_vec()));
+    }
+    assert_eq!(set(Slate::Off).await.unwrap().settings.slate, Slate::Off);
+    assert_eq!(set(Slate::Image).await.unwrap().settings.slate, Slate::Image);
+    assert_eq!(store.slate_image("alley").await.unwrap(), None);
+    let after = perform(&store, Act::RemoveSlate { name: "stage".into() }).await.unwrap().stream;
+    assert_eq!((after.settings.slate, after.has_slate_image), (Slate::Last, false));
+    assert_eq!(store.slate_image("stage").await.unwrap(), None);
+    image(vec![0xff, 0xd8]).await.unwrap();
+    perform(&store, Act::RemoveStream { name: "stage".into() }).await.unwrap();
+    add(&store, "stage").await;
+    assert_eq!(store.slate_image("stage").await.unwrap(), None, "a new stream of that name has no image");
 }
 
 async fn a_key_opens_its_own_stream_alone(bed: Bed) {

@@ -2,6 +2,7 @@
 // usage: node away.mjs URL [--seconds 20]
 //   moved: for each second since the first picture, whether the picture's clock went on in it
 //   words: what the page said while it did not
+//   texts: all that it said, in order, each once until it changed
 import { open, options } from './chromium.mjs';
 
 const given = options({ seconds: '20', width: '1280', height: '720' });
@@ -28,13 +29,16 @@ try {
     await page.evaluate(async (seconds) => {
       const moved = [];
       const words = new Set();
+      const texts = [];
       for (let second = 0; second < seconds; second++) {
         const before = window.clock();
         await new Promise((resolve) => setTimeout(resolve, 1_000));
         moved.push(window.clock() !== before);
-        if (!moved.at(-1)) words.add(document.body.innerText.replace(/\s+/g, ' ').trim());
+        const text = document.body.innerText.replace(/\s+/g, ' ').trim();
+        if (!moved.at(-1)) words.add(text);
+        if (texts.at(-1) !== text) texts.push(text);
       }
-      return { moved, words: [...words] };
+      return { moved, words: [...words], texts };
     }, Number(given.seconds)),
   );
 } finally {

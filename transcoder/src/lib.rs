@@ -4,7 +4,8 @@
 //! One [`Transcoder`] per session feeds one `weir worker ladder` process over a socketpair and hands back its units.
 //! It restarts a worker that dies or hangs, primed from the last IDR kept, and gives up with a reason after five restarts
 //! in a minute (`restarts.rs`). One that comes near its memory limit is replaced while it works (`succession.rs`), without a gap. A worker that
-//! can't keep up is relieved of its largest rung until it has had room for a minute. A [`TestCard`] runs `weir worker testcard` and hands out what a publisher would send.
+//! can't keep up is relieved of its largest rung until it has had room for a minute. A [`TestCard`] runs `weir worker testcard` and
+//! hands out what a publisher would send; [`slate::Slates`] makes what is shown while a publisher is away.
 //! This crate decodes nothing, names no GStreamer and opens no network socket; what a worker says is checked field by field.
 //!
 //! ```no_run
@@ -28,6 +29,7 @@ mod load;
 mod memory;
 mod restarts;
 mod run;
+pub mod slate;
 mod succession;
 mod testcard;
 mod transcoder;

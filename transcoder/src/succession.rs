@@ -297,7 +297,10 @@ mod tests {
         let config = Arc::new(h264::parse_config(&Bytes::from_static(RECORD)).expect("a record"));
         state.intake.boundary(Boundary { msn: 0, at: at(slot), discontinuity: false });
         let (dts, pts) = (at(slot), at(slot));
-        state.intake.unit(AccessUnit { config: Config::Video(config), dts, pts, sync: true, data: Bytes::new() });
+        state.intake.unit(
+            AccessUnit { config: Config::Video(config), dts, pts, sync: true, data: Bytes::new() },
+            MediaTime::ZERO,
+        );
     }
 
     fn picture(slot: i64) -> FromWorker {

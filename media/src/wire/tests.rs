@@ -85,6 +85,7 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
         boundary,
         rung().prop_map(ToWorker::AddRung),
         (0u8..12, proptest::option::of(time())).prop_map(|(rung, from)| ToWorker::Rung { rung, from }),
+        data(1).prop_map(|data| ToWorker::Still { data }),
         Just(ToWorker::Finish)
     ]
 }

@@ -1,12 +1,14 @@
 //! One live run of a stream: from its publishers' feeds to the window.
 //!
 //! Only this task touches the session's packager, so cues and units reach the worker in the one order that counts: a
-//! cue before the unit that caused it. Publishers come and go through the [`Post`]; between two of them the packager
-//! lets time go on in gaps, and the next one's media is moved to the time that passed (DESIGN 8.6).
+//! cue before the unit that caused it. Publishers come and go through the [`Post`]; between two of them viewers see a slate,
+//! or the packager lets time go on in gaps, and the next one's media is moved to the time that passed (DESIGN 8.6).
 
+mod away;
 mod note;
 mod open;
 mod plan;
+mod slate;
 mod source;
 mod stored;
 
@@ -15,10 +17,11 @@ pub use source::Arrival;
 use super::Context;
 use super::hub::{Live, Post};
 use ingest::session::Reason;
-use media::{AccessUnit, FeedItem, FrameRate, captions};
+use media::{AccessUnit, FeedEnd, FeedItem, FrameRate, captions};
 use note::Notes;
 use packager::{Cue, Packager, Prober, SourceFacts};
 use plan::Fit;
+use slate::Slate;
 use source::{Probed, Source, TICK};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -194,6 +197,7 @@ struct Session {
     notes: Notes,
     source: Option<Source>,
     away_since: Option<Instant>,
+    slate: Slate,
 }
 
 /// Why the loop of a session ended.
@@ -211,6 +215,7 @@ impl Session {
         let mut tick = tokio::time::interval(TICK);
         let stop = self.context.stop.clone();
         let over = loop {
+            let due = self.slate.due(self.source.is_some());
             let probed = tokio::select! {
                 () = post.end.cancelled() => break Over::Ended,
                 () = stop.cancelled() => break Over::Ended,
@@ -220,11 +225,15 @@ impl Session {
                 }
                 item = source::next(&mut self.source) => match item {
                     Ok(item) => self.take(item),
-                    Err(_) => {
-                        self.away();
+                    Err(end) => {
+                        self.away(end);
                         None
                     }
                 },
+                () = slate::until(due) => {
+                    self.play_slate(Instant::now());
+                    None
+                }
                 Some(output) = self.outputs.recv() => {
                     self.output(output);
                     None
@@ -248,19 +257,8 @@ impl Session {
 
     /// Another publisher has the stream from now on.
     fn arrive(&mut self, arrival: Arrival) {
-        self.away();
+        self.away(FeedEnd::Lost);
         self.source = Some(Source::new(arrival, Prober::new()));
-    }
-
-    /// The publisher is gone.
-    fn away(&mut self) {
-        self.source = None;
-        if self.away_since.is_none() {
-            self.away_since = Some(Instant::now());
-            metrics::counter!("weir_session_away_total").increment(1);
-            tracing::info!("the publisher is away");
-            lock(&self.packager).away();
-        }
     }
 
     /// Takes the next item of the source; what it sends, when it has just become known.
@@ -288,11 +286,7 @@ impl Session {
             Fit::Whole => {}
         }
         self.employ(&probed.facts);
-        {
-            let mut packager = lock(&self.packager);
-            source.place(&probed.backlog, packager.resume_at(probed.since));
-            packager.rejoin();
-        }
+        self.place(&mut source, &probed);
         let away = self.away_since.take().map_or(Duration::ZERO, |since| since.elapsed());
         metrics::counter!("weir_session_returns_total").increment(1);
         tracing::info!(away_s = away.as_secs_f64(), source = plan::codecs(&probed.facts), "the session goes on");
@@ -309,14 +303,42 @@ impl Session {
         None
     }
 
+    /// Moves the media of a publisher that came back to the time it began to come.
+    fn place(&mut self, source: &mut Source, probed: &Probed) {
+        if let Some(reel) = self.slate.reel() {
+            return source.place(&probed.backlog, reel.time_at(probed.since), Some(reel.head()));
+        }
+        let gone = self.away_since.map_or(Duration::ZERO, |since| probed.since.saturating_duration_since(since));
+        let mut cues = Vec::new();
+        {
+            let mut packager = lock(&self.packager);
+            if gone >= TICK {
+                // While a slate was to come, time stood still.
+                packager.away();
+                cues = packager.tick(probed.since);
+            }
+            source.place(&probed.backlog, packager.resume_at(probed.since), None);
+            packager.rejoin();
+        }
+        for cue in cues {
+            self.cue(cue);
+        }
+        self.slate.rest();
+    }
+
     fn item(&mut self, item: FeedItem) {
         match item {
             FeedItem::Unit(unit) => {
-                let unit = match &self.source {
-                    Some(source) => source.shifted(unit),
+                let unit = match &mut self.source {
+                    Some(source) => {
+                        source.heard = Instant::now();
+                        source.shifted(unit)
+                    }
                     None => unit,
                 };
-                self.unit(unit);
+                if self.takes(&unit) {
+                    self.unit(unit);
+                }
             }
             FeedItem::Break => lock(&self.packager).break_(),
             FeedItem::Lost { units } => {
@@ -330,10 +352,13 @@ impl Session {
 
     fn unit(&mut self, unit: AccessUnit) {
         let now = Instant::now();
-        if let Some(source) = &mut self.source {
-            source.heard = now;
-        }
         self.look_for_captions(&unit);
+        self.slate.look(&unit, now);
+        self.publish(unit, now);
+    }
+
+    /// Publishes a unit of whatever is the source now.
+    fn publish(&mut self, unit: AccessUnit, now: Instant) {
         let cues = lock(&self.packager).source(&unit, now);
         for cue in cues {
             self.cue(cue);
@@ -419,6 +444,7 @@ impl Session {
                 }
             }
         };
+        self.watch(now);
         // Media that comes back is placed where it began to come, so the gap does not grow while it is being looked at.
         if probing.is_none() {
             let cues = lock(&self.packager).tick(now);

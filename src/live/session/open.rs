@@ -4,6 +4,7 @@ use super::super::Context;
 use super::super::hub::Live;
 use super::note::Notes;
 use super::plan::{self, Choices};
+use super::slate::Slate;
 use super::source::{Probed, Source};
 use super::stored::StoredPlan;
 use super::{Facts, Session, lock};
@@ -112,6 +113,7 @@ impl Session {
             live: Arc::clone(&live),
             target_s,
             notes: Notes::new(context, note, is_restorable),
+            slate: Slate::new(stream.settings.slate, Instant::now()),
             source: Some(source),
             away_since: None,
         };
@@ -166,6 +168,7 @@ impl Session {
             live: Arc::clone(&live),
             target_s: stored.target_s,
             notes: Notes::new(context, note, true),
+            slate: Slate::new(stream.settings.slate, Instant::now()),
             source: None,
             away_since: Some(Instant::now()),
         };

@@ -1,7 +1,7 @@
 //! The publisher a session listens to: probed first, then moved onto the session's timeline.
 
 use ingest::session::{PublisherId, Rules};
-use media::{AccessUnit, Announced, FeedEnd, FeedItem, FeedReader, MediaTime};
+use media::{AccessUnit, Announced, FeedEnd, FeedItem, FeedReader, MediaTime, Track};
 use packager::{Prober, SourceFacts};
 use std::time::{Duration, Instant, SystemTime};
 use store::KeyMatch;
@@ -89,13 +89,21 @@ impl Source {
         Some(Probed { facts, backlog: prober.into_items(), announced, since, wall_start })
     }
 
-    /// Places the publisher's first unit at `at` of the session's timeline, and with it all that follow.
-    pub fn place(&mut self, backlog: &[FeedItem], at: MediaTime) {
-        let first = backlog.iter().find_map(|item| match item {
-            FeedItem::Unit(unit) => Some(unit.dts),
-            _ => None,
-        });
-        self.shift = first.map_or(MediaTime::ZERO, |first| at - first);
+    /// Places the publisher's first unit at `at` of the session's timeline, and with it all that follow; later where its first
+    /// keyframe would not come `after` what was shown meanwhile.
+    pub fn place(&mut self, backlog: &[FeedItem], at: MediaTime, after: Option<MediaTime>) {
+        let units = || {
+            backlog.iter().filter_map(|item| match item {
+                FeedItem::Unit(unit) => Some(unit),
+                _ => None,
+            })
+        };
+        self.shift = units().next().map_or(MediaTime::ZERO, |first| at - first.dts);
+        let keyframe = units().find(|unit| unit.track() == Track::Video && unit.sync);
+        if let (Some(keyframe), Some(after)) = (keyframe, after) {
+            let behind = after + MediaTime::from_ticks(1) - (keyframe.pts + self.shift);
+            self.shift += behind.max(MediaTime::ZERO);
+        }
     }
 
     /// A unit as the session's.

@@ -53,17 +53,41 @@ fn stood_and_went_on(seen: &Value) {
 fn the_watch_page_goes_on_by_itself_when_the_publisher_comes_back() {
     let clip = Clip { seconds: 60, ..Clip::default() };
     let (server, stream, publisher) = live("show", &clip);
-    let url = server.publish_url(&stream);
+    assert!(server.weir(&["stream", "set", "show", "--slate", "off"]).status.success());
+    stood_and_went_on(&lose_uplink(&server, &stream, publisher, clip, 6));
+}
+
+#[test]
+fn the_watch_page_plays_a_slate_and_says_whose_place_it_takes() {
+    let clip = Clip { seconds: 60, ..Clip::default() };
+    let (server, stream, publisher) = live("show", &clip);
+    let seen = lose_uplink(&server, &stream, publisher, clip, 12);
+    let moved = seen["moved"].as_array().expect("seconds");
+    println!("{moved:?}");
+    let stood = moved.iter().filter(|moved| **moved != true).count();
+    assert!(stood <= 2, "the page plays on, with the slate and after it: {seen}");
+    assert!(seen["texts"].to_string().contains("The streamer is reconnecting"), "{seen}");
+    assert!(
+        !seen["texts"].as_array().and_then(|texts| texts.last()).expect("texts").to_string().contains("reconnecting")
+    );
+}
+
+/// What the watch page shows while the publisher is away for so many seconds.
+#[track_caller]
+fn lose_uplink(server: &Server, stream: &Stream, publisher: Publisher, clip: Clip, seconds: u64) -> Value {
+    let url = server.publish_url(stream);
     let uplink = std::thread::spawn(move || {
-        // The browser needs a moment to start; then the uplink is lost for some seconds.
+        // The browser needs a moment to start.
         std::thread::sleep(Duration::from_secs(6));
         publisher.kill();
-        std::thread::sleep(Duration::from_secs(6));
+        std::thread::sleep(Duration::from_secs(seconds));
         Publisher::push(&clip, &url)
     });
-    let seen = browse("away.mjs", &[&server.url("/watch/show"), "--seconds", "20"]);
+    // Playing, the page asks every ten seconds.
+    let watched = if seconds > 10 { 26 } else { 20 };
+    let seen = browse("away.mjs", &[&server.url("/watch/show"), "--seconds", &watched.to_string()]);
     drop(uplink.join().expect("the publisher starts"));
-    stood_and_went_on(&seen);
+    seen
 }
 
 #[test]

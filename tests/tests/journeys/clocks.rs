@@ -1,8 +1,9 @@
 //! What encoders' clocks really do: wrap, jump, stand still, run in bursts; and tracks that come late or stop.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tests::flv::Tag;
-use tests::hls::Segment;
+use tests::hls::{self, Segment};
 use tests::push::LivePush;
 use tests::{Clip, Server, eventually_within, look};
 
@@ -160,9 +161,19 @@ fn a_track_that_stops_does_not_stop_the_other() {
     assert!(segments(&blind).iter().all(|s| !s.gap), "sound goes on: {:?}", segments(&blind));
     check_dates(&segments(&muted));
     let source = server.variants("blind").remove(0);
-    eventually_within("the picture is back", Duration::from_secs(20), || {
-        let list = server.media(&source);
-        let gap = list.segments.iter().position(|s| s.gap)?;
-        list.segments[gap..].iter().any(|s| !s.gap && !s.uri.is_empty()).then_some(())
+    let is_back = |list: &hls::Media| {
+        let last = list.segments.iter().rposition(|s| s.discontinuity);
+        last.is_some_and(|last| list.complete().count() > last + 1)
+    };
+    let list = eventually_within("the picture is back", Duration::from_secs(20), || {
+        Some(server.media(&source))
+            .filter(|list| list.segments.iter().filter(|s| s.discontinuity).count() >= 2 && is_back(list))
     });
+    let seen = server.record(&source, list.complete().count());
+    let runs = seen.runs();
+    assert_eq!(runs.len(), 3, "the source, its last picture, and the source again: {runs:?}");
+    assert!(runs.iter().all(|(_, segments)| segments.iter().all(|s| !s.gap)), "{runs:?}");
+    let numbers = |run: usize| -> BTreeSet<_> { look::pictures(&runs[run].0).iter().map(|p| p.marks).collect() };
+    assert_eq!(numbers(1).len(), 1, "it stands still");
+    assert!(numbers(1).iter().all(|shown| numbers(0).contains(shown)), "{:?}", numbers(1));
 }

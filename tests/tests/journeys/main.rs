@@ -13,5 +13,6 @@ mod life;
 mod publish;
 mod serving;
 mod sessions;
+mod slate;
 mod sources;
 mod strangers;

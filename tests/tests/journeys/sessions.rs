@@ -39,6 +39,9 @@ fn a_publisher_that_vanishes_comes_back_to_the_same_playlist() {
     let streams = ["fin", "rst", "mute"].map(|name| server.add_stream(name));
     let tags = |stream: &Stream| if stream.name == "rst" { large.as_slice() } else { small.as_slice() };
     assert!(server.weir(&["stream", "set", "rst", "--ladder", "180p:200k"]).status.success());
+    for stream in &streams {
+        assert!(server.weir(&["stream", "set", &stream.name, "--slate", "off"]).status.success());
+    }
     let mut pushes: Vec<Option<LivePush>> = streams.iter().map(|s| Some(push(&server, s, tags(s)))).collect();
     let follow = |stream: &Stream| {
         let wanted = 1 + usize::from(stream.name == "rst");

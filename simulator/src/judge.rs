@@ -60,8 +60,8 @@ impl Judge {
         let (seen, first, closed, resumed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         // Stamps that are wrong may be given faster than real time too, until they are mended.
         let ahead_ms = if script.faults.is_empty() { script.backlog_ms.min(BACKLOG_MAX_MS) } else { BACKLOG_MAX_MS };
-        // Who comes back begins a picture behind what was shown, at the soonest.
-        let pictures_ms = (frame * 1000.0) as i64 * script.turns.len() as i64;
+        // Who comes back begins a picture behind what was shown, at the soonest; with reordering that is one ahead itself.
+        let pictures_ms = (frame * 2000.0) as i64 * script.turns.len() as i64;
         let ahead_max_ms = DATE_AHEAD_MS + ahead_ms + pictures_ms;
         let script = script.clone();
         Self {
@@ -182,12 +182,13 @@ impl Judge {
     /// Without a slate, a publisher that comes back as it was, or takes over so, needs no discontinuity. One that was mute may
     /// leave a hole; that, another encoding and another start of the server are one each.
     fn as_few_breaks_as_turns(&self, roof: &Roof) -> Result<(), String> {
-        // A picture's time is long enough for a hole when few come in a second.
-        let is_fluent = self.script.video.is_none_or(|v| v.fps.0 >= 5 * v.fps.1);
-        if !(self.script.is_untroubled() && self.script.is_plain() && is_fluent) {
+        if !(self.script.is_untroubled() && self.script.is_plain()) {
             return Ok(());
         }
-        let breaks_once = |turn: &&Turn| turn.is_other || matches!(turn.parting, Parting::Mute | Parting::Restart);
+        // Without pictures, or with few in a second, a return may come too late for the segment that is open: a hole.
+        let is_fluent = self.script.video.is_some_and(|v| v.fps.0 >= 5 * v.fps.1);
+        let breaks_once =
+            |turn: &&Turn| !is_fluent || turn.is_other || matches!(turn.parting, Parting::Mute | Parting::Restart);
         let most = self.script.turns.iter().filter(breaks_once).count();
         for (id, of_one) in &self.seen {
             let breaks = of_one.values().filter(|listed| listed.discontinuity).count();

@@ -312,8 +312,8 @@ impl Session {
         let mut cues = Vec::new();
         {
             let mut packager = lock(&self.packager);
-            if gone >= TICK {
-                // While a slate was to come, time stood still.
+            // While a slate was to come, time stood still.
+            if self.slate.is_coming() && gone >= TICK {
                 packager.away();
                 cues = packager.tick(probed.since);
             }

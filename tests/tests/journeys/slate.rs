@@ -106,11 +106,23 @@ fn a_streams_own_image_covers_a_publisher_that_falls_silent_and_a_restart() {
     };
     let image = server.data_dir().join("slate.png");
     let made = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", "color=0xd0d0d0:s=1600x900", "-frames:v", "1"])
+        .args([
+            "-nostdin",
+            "-v",
+            "error",
+            "-y",
+            "-f",
+            "lavfi",
+            "-i",
+            "color=0xd0d0d0:s=1600x900,noise=alls=4",
+            "-frames:v",
+            "1",
+        ])
         .arg(&image)
         .status();
     assert!(made.expect("ffmpeg is installed").success());
     let image = std::fs::read(image).expect("an image");
+    assert!(image.len() > 100_000, "larger than any other request: {}", image.len());
     assert_eq!(ask("PUT", b"x", "Bearer nobody").status, 401);
     let refused = ask("PUT", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\x01\0\0\0\x01\0\0", &bearer);
     assert!(refused.status == 400 && refused.text().contains("65536x65536 is too large"), "{}", refused.text());

@@ -172,16 +172,14 @@ impl Store {
                 () = stop.cancelled() => return,
                 waiting = unwritten.wait_for(|count| *count > 0) => if waiting.is_err() { return },
             }
-            let (entries, intervals) = ledger.batch();
             let tried = tokio::select! {
                 () = stop.cancelled() => return,
-                tried = tokio::time::timeout(WRITE_TIMEOUT, self.write(&entries, &intervals)) => tried,
+                tried = tokio::time::timeout(WRITE_TIMEOUT, self.write()) => tried,
             };
             let silent =
                 || Err(Error::Unavailable { doing: "note the sessions", source: "no answer within 10 s".into() });
             let pause = match tried.unwrap_or_else(|_| silent()) {
                 Ok(()) => {
-                    ledger.written(&entries, &intervals);
                     if let Some(since) = away_since.take() {
                         let away_s = since.elapsed().as_secs_f64();
                         tracing::info!(away_s, "the database takes notes of sessions again");
@@ -214,7 +212,8 @@ impl Store {
         tokio::time::timeout(within, unwritten.wait_for(|count| *count == 0)).await.is_ok()
     }
 
-    async fn write(&self, entries: &[Entry], intervals: &[(String, u32)]) -> Result<(), Error> {
+    /// Writes a batch. It is taken when the database is ours to write to: waiting for that takes seconds when it is locked.
+    async fn write(&self) -> Result<(), Error> {
         const DOING: &str = "note the sessions";
         const SESSION: &str = "update streams set \
             next_msn = case when next_msn < $2 then $2 else next_msn end, \
@@ -222,7 +221,8 @@ impl Store {
         const INTERVAL: &str = "update stream_keys set keyframe_interval_ms = $2 where id = $1";
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let mut transaction = self.database().begin().await?;
-        for entry in entries {
+        let (entries, intervals) = self.ledger().batch();
+        for entry in &entries {
             let open = entry.open.as_ref();
             let values: [Argument; 6] = [
                 entry.stream_id.as_str().into(),
@@ -234,9 +234,11 @@ impl Store {
             ];
             transaction.execute(DOING, SESSION, &values).await?;
         }
-        for (key_id, ms) in intervals {
+        for (key_id, ms) in &intervals {
             transaction.execute(DOING, INTERVAL, &[key_id.as_str().into(), i64::from(*ms).into()]).await?;
         }
-        transaction.commit().await
+        transaction.commit().await?;
+        self.ledger().written(&entries, &intervals);
+        Ok(())
     }
 }

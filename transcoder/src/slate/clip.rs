@@ -1,7 +1,7 @@
 //! The [`Clip`]: one group of pictures that stands still, and what a worker must have said to make one.
 
 use super::SlateError;
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use media::wire::FromWorker;
 use media::{FrameRate, VideoConfig, h264, nal};
 use std::sync::Arc;
@@ -29,6 +29,21 @@ impl Clip {
     pub fn is_empty(&self) -> bool {
         self.pictures.is_empty()
     }
+}
+
+/// A unit with the parameter sets of `record` in front of it, of which lengths have four bytes.
+///
+/// libavformat (ffmpeg, mpv) and others keep the first init section of a rendition for good: measured, ffmpeg 5.1 decodes no
+/// picture of a slate that has its sets there only. They are in it as well, as any player may start here.
+fn with_sets(record: &Bytes, unit: &Bytes) -> Result<Bytes, SlateError> {
+    let sets = h264::parameter_sets(record).map_err(|e| SlateError::Worker(e.to_string()))?;
+    let mut data = BytesMut::with_capacity(unit.len() + record.len() + 8);
+    for set in sets.sps.iter().chain(&sets.pps) {
+        data.put_u32(set.len() as u32);
+        data.put_slice(set);
+    }
+    data.put_slice(unit);
+    Ok(data.freeze())
 }
 
 /// Takes what a worker says and believes none of it.
@@ -69,8 +84,12 @@ impl Builder {
     }
 
     pub(super) fn finish(self) -> Result<Clip, SlateError> {
-        match self.config {
-            Some(config) if self.pictures.len() >= 2 => Ok(Clip { config, rate: self.rate, pictures: self.pictures }),
+        let Self { rate, config, mut pictures, .. } = self;
+        match config {
+            Some(config) if pictures.len() >= 2 => {
+                pictures[0] = with_sets(&config.record, &pictures[0])?;
+                Ok(Clip { config, rate, pictures })
+            }
             _ => Err(SlateError::Worker("it gave no pictures".to_owned())),
         }
     }
@@ -99,6 +118,15 @@ pub(super) mod tests {
         builder.take(FromWorker::RungConfig { rung: 0, record: Bytes::from_static(RECORD) }).expect("a record");
         (0..pictures).for_each(|k| builder.take(picture(k, k == 0)).expect("a picture"));
         builder.finish().expect("a clip")
+    }
+
+    #[test]
+    fn its_idr_brings_its_parameter_sets() {
+        let clip = clip(2);
+        let kinds: Vec<u8> =
+            nal::units(&clip.pictures[0], 4).map(|unit| h264::nal_type(&unit.expect("whole"))).collect();
+        assert_eq!(kinds, [7, 8, 5]);
+        assert_eq!(nal::units(&clip.pictures[1], 4).count(), 1);
     }
 
     #[test]

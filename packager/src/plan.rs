@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub rule: PartRule,
     segments: VecDeque<Planned>,
     first: Option<MediaTime>,
+    /// The length of the newest segment that was not cut short by a discontinuity.
+    usual: Option<MediaTime>,
     /// The longest a segment can be: EXTINF must round to the target at most.
     pub longest: MediaTime,
     /// No boundary will ever be placed at or before this time, but those that are planned already.
@@ -39,7 +41,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// An empty plan for parts by `rule` and segments of at most `longest`.
     pub fn new(rule: PartRule, longest: MediaTime) -> Self {
-        Self { rule, longest, segments: VecDeque::new(), first: None, settled: MediaTime::ZERO }
+        Self { rule, longest, segments: VecDeque::new(), first: None, usual: None, settled: MediaTime::ZERO }
     }
 
     /// The newest segment, still open.
@@ -54,12 +56,14 @@ impl Plan {
 
     /// Ends the open segment at `end` and opens the next at `start`, with a date `late` after the session's time.
     pub fn cut(&mut self, msn: u64, end: MediaTime, start: MediaTime, discontinuity: bool, late: MediaTime) {
-        let mut part = self.rule.usual;
         if let Some(open) = self.segments.back_mut() {
             debug_assert!(end > open.start && start >= end && msn == open.msn + 1);
             open.end = Some(end);
-            part = self.rule.after(end - open.start);
+            if !discontinuity {
+                self.usual = Some(end - open.start);
+            }
         }
+        let part = self.usual.map_or(self.rule.usual, |length| self.rule.after(length));
         self.first.get_or_insert(start);
         self.segments.push_back(Planned { msn, start, end: None, discontinuity, part, late });
         if self.segments.len() > REMEMBERED {

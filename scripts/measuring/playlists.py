@@ -5,9 +5,10 @@ import threading
 import time
 
 # A date may follow the wall clock by 10 ms a segment; both dates are cut to milliseconds, and EXTINF to ten microseconds.
-SLEW_S = 0.010 + 0.002
-# Sound is cut at its frames, 23 ms at 44.1 kHz, so its dates are that far from the pictures' at most.
-ASIDE_S = 0.030
+SLEW_S = 0.010 + 0.004
+# Sound is cut at its frames, 23 ms at 44.1 kHz, and the source's first picture behind a discontinuity may be one later than the
+# boundary, 40 ms at 25 a second.
+ASIDE_S = 0.042
 POLL_S = 0.4
 HELD_MAX_S = 8.0
 

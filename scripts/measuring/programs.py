@@ -41,10 +41,12 @@ def last_json(text):
     """The last JSON object in a program's output, whether on one line or many."""
     for start in (text.rfind("\n{"), text.find("{")):
         with contextlib.suppress(ValueError):
-            return json.loads(text[start:].strip())
+            if isinstance(found := json.loads(text[start:].strip()), dict):
+                return found
     for line in reversed(text.splitlines()):
         with contextlib.suppress(ValueError):
-            return json.loads(line)
+            if isinstance(found := json.loads(line), dict):
+                return found
     return {}
 
 

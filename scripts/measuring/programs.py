@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 
 from .server import ROOT
 
@@ -16,17 +17,20 @@ WORK = ROOT / "target/accept"
 
 def run(command, timeout, env=None):
     """(exit status, standard output, both outputs). A timeout is status 124."""
-    process = subprocess.Popen(
-        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}, start_new_session=True
-    )
-    try:
-        out, err = process.communicate(timeout=timeout)
-        return process.returncode, out, out + err
-    except subprocess.TimeoutExpired:
-        # Its own process group, made above, so nothing else is hit.
-        os.killpg(process.pid, 9)
-        out, err = process.communicate()
-        return 124, out, out + err
+    # Into files: node ends without waiting for what a pipe has no room for.
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen([str(word) for word in command], stdout=out, stderr=err, env={**os.environ, **(env or {})}, start_new_session=True)
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            # Its own process group, made above, so nothing else is hit.
+            os.killpg(process.pid, 9)
+            process.wait()
+            status = 124
+        out.seek(0)
+        err.seek(0)
+        said = out.read()
+        return status, said, said + err.read()
 
 
 def shown(command):

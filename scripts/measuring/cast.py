@@ -1,10 +1,9 @@
-"""Who disturbs a server in a soak: publishers that are lost and come back, hogs, signals to workers, questions to the API."""
+"""Who disturbs a server in a soak: publishers that are lost and come back, signals to workers, questions to the API."""
 import contextlib
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -79,19 +78,6 @@ class Source:
             process.kill()
         if process:
             process.wait()
-
-
-class Hogs:
-    """Busy processes, four for each core, so that the server gets a fraction of the machine."""
-
-    def hold(self, seconds):
-        hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4 * os.cpu_count())]
-        try:
-            time.sleep(seconds)
-        finally:
-            for hog in hogs:
-                hog.kill()
-                hog.wait()
 
 
 def signal_worker(server, name, pick):

@@ -2,9 +2,9 @@
 import math
 import os
 import statistics
-import threading
 import time
 
+from .background import Background
 from .cost import tree
 
 SAMPLE_S = 10
@@ -17,22 +17,13 @@ def rss_mib(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
 
 
-class Census:
+class Census(Background):
     """Samples a process and its children every ten seconds until the `with` block ends."""
 
     def __init__(self, pid):
+        super().__init__()
         self.pid = pid
         self.samples = []
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
 
     def _run(self):
         while True:

@@ -4,11 +4,11 @@ import os
 import pathlib
 import signal
 import sys
-import threading
 import time
 
-from measuring.cost import tree
-from measuring.programs import started
+from .background import Background
+from .cost import tree
+from .programs import started
 
 
 def parts(weir, path):
@@ -30,19 +30,19 @@ def parts(weir, path):
     return media, gaps, breaks, "#EXT-X-ENDLIST" in text
 
 
-class Eyes:
+class Eyes(Background):
     """Looks at media playlists again and again and keeps every gap and discontinuity, and the longest time in which the first
     one listed no new part."""
 
     def __init__(self, weir, paths):
-        self.weir, self.paths, self.over = weir, paths, threading.Event()
+        super().__init__()
+        self.weir, self.paths = weir, paths
         self.gaps, self.breaks = ({path: set() for path in paths} for _ in range(2))
         self.ended, self.longest = False, 0.0
-        self.thread = threading.Thread(target=self.look, daemon=True)
 
-    def look(self):
+    def _run(self):
         newest, since = None, time.monotonic()
-        while not self.over.wait(0.1):
+        while not self.stop.wait(0.1):
             for path in self.paths:
                 media, gaps, breaks, ended = parts(self.weir, path)
                 self.gaps[path] |= gaps
@@ -53,14 +53,6 @@ class Eyes:
                     if max(media) != newest:
                         newest, since = max(media), now
                     self.longest = max(self.longest, now - since)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()
 
 
 def is_ladder(pid):
@@ -99,9 +91,9 @@ def back_after(weir, source, rungs, since):
 
 
 @contextlib.contextmanager
-def hogs(count):
-    """Programs that only take processor time, ended by their own ids."""
+def hogs():
+    """Programs that only take processor time, four for each core, so that the server gets a fraction of the machine."""
     with contextlib.ExitStack() as stack:
-        for _ in range(count):
+        for _ in range(4 * os.cpu_count()):
             stack.enter_context(started([sys.executable, "-c", "while True: pass"]))
         yield

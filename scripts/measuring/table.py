@@ -37,3 +37,9 @@ class Table:
         for what in self.missed:
             print(f"missed: {what}")
         return 1 if self.missed or not self.rows else 0
+
+
+def acceptance():
+    """The table of ACCEPTANCE.md."""
+    words = "Each row is one figure measured by `make accept` (or one section of it, `make accept ONLY=name`) with the release build."
+    return Table("ACCEPTANCE.md", "Acceptance", words, ["section and case", "command", "figure", "promise", "verdict"])

@@ -3,6 +3,7 @@ import subprocess
 import threading
 import time
 
+from .background import Background
 from .playlists import read_segments
 from .server import read_variants
 
@@ -11,25 +12,16 @@ POLL_S = 0.5
 OUTAGE_S = 8
 
 
-class Audience:
+class Audience(Background):
     """A thread that lives as long as its `with` block and notes `arrivals` of media."""
 
     encoded = False
 
     def __init__(self, weir, name):
+        super().__init__()
         self.weir, self.name = weir, name
         self.arrivals, self.troubles, self.sessions = [time.monotonic()], [], []
         self.gaps = 0
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
 
     def outages(self, until):
         """(from, to) of every time without media, up to now."""

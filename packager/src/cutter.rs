@@ -182,6 +182,7 @@ impl Cutter {
             return false;
         }
         self.awaiting_sync = false;
+        self.fill_before(pts, cues);
         let start = self.open_start();
         if unit.sync && pts > start && pts > self.plan.settled {
             let since = pts - start;
@@ -242,6 +243,7 @@ impl Cutter {
             if pts <= self.plan.settled && (self.broken || self.stalled) {
                 return Decision { cues, unusable: true };
             }
+            self.fill_before(pts, &mut cues);
             let start = self.open_start();
             if self.broken || self.stalled || (changed && pts > start) {
                 let end = if pts - start > self.plan.longest {
@@ -381,6 +383,13 @@ impl Cutter {
         while pts >= self.open_start() + self.segment() {
             let at = self.open_start() + self.segment();
             self.cut(at, at, false, cues);
+        }
+    }
+
+    /// Who rejoins, but shows its first picture later than a segment can last, leaves gaps up to it instead of a hole.
+    fn fill_before(&mut self, pts: MediaTime, cues: &mut Vec<Cue>) {
+        if self.rejoins && pts - self.open_start() > self.plan.longest {
+            self.away_cuts(pts - MediaTime::from_ticks(1), cues);
         }
     }
 

@@ -131,6 +131,25 @@ fn a_publisher_that_comes_back_otherwise_is_one_discontinuity_and_a_new_init_sec
 }
 
 #[test]
+fn who_rejoins_later_than_a_segment_can_last_leaves_gaps_and_no_discontinuity() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(90, 60, true);
+    stage.packager.away();
+    let back = stage.now() + Duration::from_millis(100);
+    stage.packager.tick(back);
+    let at = stage.packager.resume_at(back) + MediaTime::from_millis(2_900);
+    stage.packager.rejoin();
+    let config = Arc::clone(&stage.config);
+    for n in 0..61 {
+        let now = back + Duration::from_millis(2_900 + n as u64 * 33);
+        stage.packager.source(&picture(&config, at + RATE.time_of(n), n % 60 == 0), now);
+    }
+    let listed = stage.listed("source");
+    assert!(listed.segments.iter().all(|s| !s.discontinuity), "{listed:?}");
+    assert!(listed.segments.iter().any(|s| s.gap) && !listed.segments.last().unwrap().gap, "{listed:?}");
+}
+
+#[test]
 fn encoded_sound_is_away_with_its_publisher() {
     let mut stage = Stage::new(|plan| plan.audio_encoded = true);
     stage.send(90, 60, true);

@@ -6,7 +6,7 @@ mod kit;
 use bytes::Bytes;
 use kit::stage::{RATE, Stage, frame, picture};
 use kit::{judge, plan};
-use media::{AccessUnit, AudioConfig, Config, MediaTime, aac};
+use media::{AccessUnit, AudioConfig, Config, FrameRate, MediaTime, aac};
 use packager::{AudioFacts, Packager, SourceFacts};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,6 +57,30 @@ fn sound_with_a_new_configuration_is_one_discontinuity() {
     let listed = judge(audio.playlist().borrow().full.text());
     assert_eq!(listed.segments.iter().filter(|s| s.discontinuity).count(), 1);
     assert!(audio.init(1).is_some() && audio.init(2).is_none());
+}
+
+#[test]
+fn segments_shorter_than_a_part_keep_their_sound() {
+    // A picture a second, so segments of a second beside parts of 1.02 s; sound comes when its segment's end is known.
+    let mut stage = Stage::new(|plan| {
+        if let Some(video) = &mut plan.facts.video {
+            video.frame_rate = FrameRate { num: 1, den: 1 };
+        }
+    });
+    let config = Arc::clone(&stage.config);
+    let begun = Instant::now();
+    for second in 0..20 {
+        let now = begun + Duration::from_secs(second as u64);
+        let at = MediaTime::from_millis(11_000 + second * 1_000);
+        stage.packager.source(&picture(&config, at, true), now);
+        for n in second * 48_000 / 1024..(second + 1) * 48_000 / 1024 {
+            let heard = MediaTime::from_millis(10_011) + MediaTime::from_units(n * 1024, 48_000);
+            stage.packager.source(&frame(heard), now);
+        }
+        stage.packager.tick(now);
+    }
+    let listed = stage.listed("audio");
+    assert!(listed.segments.len() > 15 && listed.segments.iter().all(|s| !s.gap), "{listed:?}");
 }
 
 #[test]

@@ -124,7 +124,8 @@ impl AudioLane {
     /// length as sound, and hls.js 1.7 waits for ever for the pictures beside it. An encoder that comes back sends sound a
     /// frame before its first picture, with which the next segment begins.
     fn is_remnant(&self, planned: &Planned, at: MediaTime) -> bool {
-        let heard = self.writer.end().map_or(planned.start, |end| end.max(planned.start));
+        // What is pending was heard as well: the segment before is finished only when this frame enters.
+        let Some(heard) = self.next_time().max(self.writer.end()).map(|end| end.max(planned.start)) else { return false };
         at - heard > self.frame_time() && planned.end.is_some_and(|end| end - at < self.writer.grid.part)
     }
 

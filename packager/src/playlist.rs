@@ -53,7 +53,7 @@ pub(crate) fn render(
     let edge = shelf.edge();
     Playlist {
         last: edge.map(|e| (e.msn, e.part)),
-        last_segment: shelf.segments.back().map(|l| l.segment.msn),
+        last_segment: whole(shelf).next_back().map(|l| l.segment.msn),
         next_part: (!shelf.ended).then(|| hint(shelf, next_msn)),
         delta: (skip > 0 && !shelf.ended).then(|| Document::new(body(header, base, shelf, next_msn, others, skip))),
         ended: shelf.ended,
@@ -132,12 +132,12 @@ fn start(out: &mut String, header: &Header, shelf: &Shelf, next_msn: u64) {
 /// How many segments a delta update may leave out: those that begin at least CAN-SKIP-UNTIL before the last one's end.
 fn skippable(header: &Header, shelf: &Shelf) -> usize {
     let mut kept = MediaTime::ZERO;
-    let needed = shelf.in_playlist().rev().take_while(|l| {
+    let needed = whole(shelf).rev().take_while(|l| {
         let more = kept < times(header.target, SKIP_TARGETS);
         kept += l.segment.duration;
         more
     });
-    shelf.in_playlist().count() - needed.count()
+    whole(shelf).count() - needed.count()
 }
 
 fn hint(shelf: &Shelf, next_msn: u64) -> (u64, u32) {
@@ -175,6 +175,9 @@ fn body(
         after -= entry.segment.duration;
         if index >= skip {
             write_segment(&mut out, base, entry, map, after <= times(header.target, PARTS_LISTED_TARGETS));
+            if !is_held_open(shelf, entry) {
+                out.push_str(&entry.tail);
+            }
             map = entry.segment.init;
         }
     }
@@ -205,7 +208,23 @@ fn write_segment(out: &mut String, base: &str, entry: &Listed, map: Option<u32>,
     if parts {
         out.push_str(&entry.parts);
     }
-    out.push_str(&entry.tail);
+}
+
+/// The segments listed as whole.
+fn whole(shelf: &Shelf) -> impl DoubleEndedIterator<Item = &Listed> + Clone {
+    shelf.in_playlist().filter(|entry| !is_held_open(shelf, entry))
+}
+
+/// Whether a segment that is complete is listed by its parts alone, until there is a part of the next one.
+///
+/// hls.js 1.7 takes a whole segment of which at most 0.2 s are missing in its buffer for loaded. So who was still loading the
+/// part before the last when the segment was listed as whole waited for ever for what is behind it: four of six players
+/// within 80 s of irregular key frames, and with B-frames, which put the buffer's end a frame or two ahead of the part's,
+/// even a last part of usual length is below 0.2 s.
+fn is_held_open(shelf: &Shelf, entry: &Listed) -> bool {
+    let is_newest = shelf.segments.back().is_some_and(|l| l.segment.msn == entry.segment.msn);
+    let has_next = shelf.open.as_ref().is_some_and(|open| !open.parts.is_empty());
+    is_newest && !has_next && !shelf.ended && !entry.segment.gap
 }
 
 fn write_head(out: &mut String, base: &str, lead: &str, init: Option<u32>, map: Option<u32>) {

@@ -71,6 +71,22 @@ fn key_frames_sooner_than_a_second_do_not_cut() {
 }
 
 #[test]
+fn a_segment_is_listed_as_whole_with_the_first_part_of_the_next() {
+    let mut stage = Stage::new(|_| {});
+    stage.send(61, 60, true);
+    let playlist = stage.rendition("source").playlist().borrow().clone();
+    let listed = judge(playlist.full.text());
+    assert_eq!((listed.segments.len(), listed.open.parts.len()), (0, 8), "all of it is there, part by part");
+    assert_eq!((playlist.last, playlist.last_segment, playlist.next_part), (Some((0, 7)), None, Some((1, 0))));
+    assert!(stage.rendition("source").segment(0).is_some(), "who asks for it gets it");
+    stage.send(10, 60, true);
+    let playlist = stage.rendition("source").playlist().borrow().clone();
+    let listed = judge(playlist.full.text());
+    assert_eq!((listed.segments.len(), listed.open.parts.len()), (1, 1));
+    assert_eq!((playlist.last, playlist.last_segment, playlist.next_part), (Some((1, 0)), Some(0), Some((1, 1))));
+}
+
+#[test]
 fn a_long_gop_withdraws_passthrough_with_one_discontinuity_everywhere() {
     let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
     stage.send(225, 250, true);

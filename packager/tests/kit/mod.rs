@@ -232,7 +232,7 @@ pub fn read_playlist(text: &[u8]) -> Listed {
             _ => {}
         }
     }
-    out.open = current;
+    out.open = ListedSegment { init, ..current };
     out
 }
 

@@ -118,9 +118,17 @@ impl Stage {
         self.window.rendition(id).unwrap()
     }
 
+    /// What is listed, with the segment that is complete and listed by its parts alone until there is a part of the next.
     pub fn listed(&self, id: &str) -> Listed {
-        let playlist = self.rendition(id).playlist().borrow().clone();
-        judge(playlist.full.text())
+        let rendition = self.rendition(id);
+        let mut listed = judge(rendition.playlist().borrow().full.text());
+        let msn = listed.first_msn + listed.segments.len() as u64;
+        if let Some(segment) = rendition.segment(msn).filter(|_| !listed.ended) {
+            let mut complete = std::mem::take(&mut listed.open);
+            (complete.uri, complete.duration) = (format!("{id}/{msn}.m4s"), segment.duration.as_secs_f64());
+            listed.segments.push(complete);
+        }
+        listed
     }
 
     /// The playlist of a rendition as it stands.

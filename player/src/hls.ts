@@ -32,8 +32,9 @@ function config(rate_bps: number): Partial<HlsConfig> {
     maxLiveSyncPlaybackRate: 1,
     // One stall must not cost a second of delay for the rest of the show.
     liveSyncOnStallIncrease: 0.25,
-    // The playlist offers about 30 s; keeping those played makes going back instant and bounds memory.
-    backBufferLength: 30,
+    // The browser bounds what is kept behind the playhead. Where hls.js 1.7 does, at each new segment, it forgets the one it is
+    // appending when its first part is on the way just then, plays on in another rendition and can hang there.
+    backBufferLength: Infinity,
     maxBufferLength: 12,
     maxMaxBufferLength: 30,
     // Start at once on the rung the network is believed to carry, no test download of the lowest first.
@@ -78,8 +79,15 @@ function midSegment(hls: Hls): boolean {
   // Nothing loaded by parts of late: whole segments are, and after each a change is free.
   if (!part || part.end < (hls.mainForwardBufferInfo?.end ?? 0) - 0.1) return false;
   const next = parts[last + 1];
+  // Whole, and listed as whole with the first part of the next one, which is the one announced.
+  if (!next && details.preloadHint?.['URI']?.endsWith(FIRST_PART)) return false;
   return next ? next.fragment.sn === part.fragment.sn : details.fragmentHint?.sn === part.fragment.sn;
 }
+
+/** What the name of a segment's first part ends with. */
+const FIRST_PART = '.0.m4s';
+/** A playlist read longer ago may have nothing in common with what it lists now: it offers about 30 s. */
+const STALE_S = 20;
 
 export function openHls(video: HTMLVideoElement, url: string, report: Report): Engine {
   let held: number | null = null;
@@ -127,6 +135,10 @@ export function openHls(video: HTMLVideoElement, url: string, report: Report): E
     report({ type: 'ladder', rungs });
   });
   hls.on(Events.LEVEL_SWITCHING, (_, { level }) => {
+    // A rung that was left long ago: hls.js 1.7 would guess where its playlist is by now from the mean length of segments, and
+    // be seconds off where these vary. Without what it knew it goes by the dates, which are exact.
+    const known = hls.levels[level];
+    if (known?.details && known.details.age > STALE_S) delete known.details;
     // Arrived on the rung the viewer holds: from here on nothing may leave it.
     if (level === held) hls.loadLevel = level;
   });

@@ -333,9 +333,14 @@ impl Cutter {
         self.wall_time(now).max(shown).max(self.plan.settled + MediaTime::from_ticks(1))
     }
 
-    /// Where media begins that goes on right behind what came last, or behind the gaps since.
+    /// Where media begins that goes on behind what came last, or behind the gaps since: at the end of a part, as the rest of one
+    /// would hold no picture.
     pub fn goes_on_at(&self) -> MediaTime {
-        self.media_end().max(self.plan.settled + MediaTime::from_ticks(1))
+        let end = self.media_end().max(self.plan.settled + MediaTime::from_ticks(1));
+        let Some(open) = self.plan.open().filter(|_| self.has_video) else { return end };
+        let full = (end - open.start - MediaTime::from_ticks(self.frame().ticks() / 4)).ticks().max(0) / open.part.ticks();
+        let at = open.start + MediaTime::from_ticks((full + 1) * open.part.ticks());
+        if at > self.plan.settled && at - open.start <= self.plan.longest { at } else { end }
     }
 
     /// Nothing comes any more; the open segment ends with its media.

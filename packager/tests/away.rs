@@ -211,7 +211,8 @@ fn with_slate(codec: VideoCodec, absence: Absence) -> Stage {
     let now = stage.clock.at(end + MediaTime::from_millis(late_ms));
     stage.packager.tick(now);
     let (at, time) = stage.packager.begin_slate(now);
-    assert!((at - end).abs() <= MediaTime::from_ticks(1), "right behind the last picture: {at:?} and {end:?}");
+    let part = MediaTime::from_millis(202);
+    assert!(at + MediaTime::from_ticks(750) >= end && at - end < part, "behind the last picture, where a part ends: {at:?}, {end:?}");
     assert!((time - end - MediaTime::from_millis(late_ms)).abs() < MediaTime::from_millis(40), "{time:?}");
     let end = show(&mut stage, &video_config(7, VideoCodec::H264), at, (shown, 60), late_ms);
     stage.packager.end_slate();
@@ -247,6 +248,7 @@ proptest! {
         }
         for list in &lists {
             prop_assert!(list.segments.iter().all(|s| !s.gap), "{:?}", list);
+            prop_assert!(list.segments.iter().flat_map(|s| &s.parts).all(|part| !part.gap), "{:?}", list);
         }
     }
 }

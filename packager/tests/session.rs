@@ -13,30 +13,26 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_part_is_listed_as_soon_as_its_last_picture_came() {
     let mut stage = Stage::new(|_| {});
-    stage.send(60 + 8, 60, true);
-    assert_eq!(
-        stage.listed("source").open.parts.len(),
-        1,
-        "eight pictures, then seven, are parts of a quarter of a second"
-    );
-    stage.send(6, 60, true);
+    stage.send(60 + 6, 60, true);
+    assert_eq!(stage.listed("source").open.parts.len(), 1, "six pictures are a part of a fifth of a second");
+    stage.send(5, 60, true);
     assert_eq!(stage.listed("source").open.parts.len(), 1);
     stage.send(1, 60, true);
     assert_eq!(stage.listed("source").open.parts.len(), 2);
 }
 
 #[test]
-fn a_segment_as_long_as_the_one_before_has_equal_parts() {
+fn a_segment_as_long_as_the_one_before_has_parts_as_equal_as_can_be() {
     let mut stage = Stage::new(|_| {});
-    // 53 pictures: four parts of eight and three of seven, where eight at a time would leave five.
+    // 53 pictures: eight parts of six and one of five.
     stage.send(53 * 6 + 1, 53, true);
     for id in ["source", "audio"] {
         let segments = stage.listed(id).segments;
         let with_parts: Vec<_> = segments[1..].iter().filter(|s| !s.parts.is_empty()).collect();
         assert!(with_parts.len() >= 2, "{id} {segments:?}");
         for segment in with_parts {
-            assert_eq!(segment.parts.len(), 7, "{id} {segment:?}");
-            assert!(segment.parts.iter().all(|p| p.duration > 0.23), "{id} {segment:?}");
+            assert_eq!(segment.parts.len(), 9, "{id} {segment:?}");
+            assert!(segment.parts.iter().all(|p| p.duration > 0.14), "{id} {segment:?}");
         }
     }
 }
@@ -76,14 +72,26 @@ fn a_segment_is_listed_as_whole_with_the_first_part_of_the_next() {
     stage.send(61, 60, true);
     let playlist = stage.rendition("source").playlist().borrow().clone();
     let listed = judge(playlist.full.text());
-    assert_eq!((listed.segments.len(), listed.open.parts.len()), (0, 8), "all of it is there, part by part");
-    assert_eq!((playlist.last, playlist.last_segment, playlist.next_part), (Some((0, 7)), None, Some((1, 0))));
+    assert_eq!((listed.segments.len(), listed.open.parts.len()), (0, 10), "all of it is there, part by part");
+    assert_eq!((playlist.last, playlist.last_segment, playlist.next_part), (Some((0, 9)), None, Some((1, 0))));
     assert!(stage.rendition("source").segment(0).is_some(), "who asks for it gets it");
     stage.send(10, 60, true);
     let playlist = stage.rendition("source").playlist().borrow().clone();
     let listed = judge(playlist.full.text());
     assert_eq!((listed.segments.len(), listed.open.parts.len()), (1, 1));
     assert_eq!((playlist.last, playlist.last_segment, playlist.next_part), (Some((1, 0)), Some(0), Some((1, 1))));
+}
+
+#[test]
+fn pictures_an_encoder_left_out_are_stood_in_for_by_the_one_before() {
+    for missing in 1..=8 {
+        let mut stage = Stage::new(|_| {});
+        stage.send(63, 60, true);
+        stage.frame += missing;
+        stage.send(100, 60, true);
+        let parts: Vec<_> = stage.listed("source").segments.into_iter().flat_map(|segment| segment.parts).collect();
+        assert!(parts.len() > 15 && parts.iter().all(|part| !part.gap), "{missing} missing: {parts:?}");
+    }
 }
 
 #[test]
@@ -180,7 +188,7 @@ fn a_restarted_worker_goes_on_at_the_frontier_without_a_discontinuity() {
     }
     let listed = stage.listed("180p");
     assert_eq!(listed.segments.len(), 1);
-    assert!(!listed.segments[0].gap && listed.segments[0].parts.len() == 8);
+    assert!(!listed.segments[0].gap && listed.segments[0].parts.len() == 10);
 }
 
 #[test]
@@ -361,7 +369,7 @@ fn every_playlist_reports_the_others() {
     stage.send(20, 60, true);
     let text = stage.text("source");
     assert_eq!(read_playlist(text.as_bytes()).reports, 2);
-    assert!(text.contains("RENDITION-REPORT:URI=\"180p.m3u8\",LAST-MSN=0,LAST-PART=7"), "{text}");
+    assert!(text.contains("RENDITION-REPORT:URI=\"180p.m3u8\",LAST-MSN=0,LAST-PART=9"), "{text}");
 }
 
 #[test]

@@ -178,9 +178,8 @@ impl VideoLane {
         let open = open.clone();
         let part = self.part_of(&open, slot);
         if part > self.part && !self.pending.is_empty() {
-            // The last picture before a hole lasts until the media goes on; the parts the hole swallows are listed as gaps.
-            let (declared, until) = (self.part_start(&open, self.part + 1), self.part_start(&open, part));
-            self.flush(declared, until);
+            // The last picture before a hole lasts until the media goes on.
+            self.flush_across(&open, self.part_start(&open, part));
         }
         let mut at = self.decode_time(&open, slot);
         if let Some(last) = self.pending.last() {
@@ -202,6 +201,33 @@ impl VideoLane {
         let is_full = open.reorder == 0 && self.part_of(&open, slot + 1) > self.part;
         if is_full && self.last_length.is_some_and(|l| !expected_end(l)) {
             self.flush(next, next);
+        }
+    }
+
+    /// Publishes what is pending when the media goes on at `end`, which may lie parts later: squeezing the first pictures left the
+    /// last slots empty, or pictures are missing. A part without any would be a gap, which players treat as a fault. So the
+    /// newest pictures are held back, one for each such part, as late as they may be decoded. The lengths listed stay on the
+    /// grid, up to the hole off the decode times; what can't be filled like this is listed as gaps by the caller.
+    fn flush_across(&mut self, open: &Open, end: MediaTime) {
+        loop {
+            let part_end = self.part_start(open, self.part + 1);
+            let missing = (self.part + 1..).take_while(|part| self.part_start(open, *part) + STAMP_JITTER < end).count();
+            let held = missing.min(self.pending.len().saturating_sub(1));
+            if held == 0 {
+                let last = self.pending.last().map_or(end, |last| last.at + MediaTime::from_ticks(1));
+                let until = end.max(last);
+                return self.flush(if missing == 0 { until } else { part_end }, until);
+            }
+            let mut later = self.pending.split_off(self.pending.len() - held);
+            let latest = later.iter().zip(0..).map(|(picture, n)| picture.pts - MediaTime::from_ticks(n)).min();
+            let mut at = latest.map_or(part_end, |latest| latest.min(part_end));
+            for picture in &mut later {
+                picture.at = picture.at.max(at);
+                at = picture.at + MediaTime::from_ticks(1);
+            }
+            self.flush(part_end, later[0].at);
+            self.pending = later;
+            self.part += 1;
         }
     }
 
@@ -232,22 +258,10 @@ impl VideoLane {
         if let Some(last) = self.pending.last().map(|p| p.at) {
             let part_end = self.part_start(&open, self.part + 1);
             let next = self.decode_time(&open, open.slot + 1).max(last + MediaTime::from_ticks(1));
-            let tail = self.rate.time_of(open.reorder + 1) + STAMP_JITTER;
             if lost {
                 self.flush(part_end.min(end), next);
-            } else if end <= part_end + STAMP_JITTER {
-                let until = end.max(last + MediaTime::from_ticks(1));
-                self.flush(until, until);
-            } else if end - last <= tail && self.pending.len() > 1 {
-                // Squeezing the first pictures left the last slots empty, and a part would be: it gets the last picture, as late
-                // as that may be decoded. The lengths listed stay on the grid, at most the reordering off the decode times.
-                let picture = self.pending.pop().map(|p| Pending { at: p.pts.min(part_end).max(last), ..p });
-                let cut = picture.as_ref().map_or(last, |p| p.at);
-                self.flush(part_end, cut);
-                self.pending.extend(picture);
-                self.flush(end, end);
             } else {
-                self.flush(part_end, end);
+                self.flush_across(&open, end);
             }
         }
         self.writer.gap_until(end, self.slack());

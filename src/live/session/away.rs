@@ -3,7 +3,7 @@
 use super::slate::{self, Meeting, Missing, Step};
 use super::source::{Source, TICK};
 use super::{Session, lock, plan};
-use media::{AccessUnit, FeedEnd};
+use media::{AccessUnit, FeedEnd, MediaTime};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use store::Slate as Wanted;
@@ -96,11 +96,25 @@ impl Session {
         }
     }
 
-    /// Whether a unit of the publisher's is to be published. The first keyframe later than the slate ends it.
-    pub(super) fn takes(&mut self, unit: &AccessUnit) -> bool {
+    fn play_slate_before(&mut self, until: MediaTime, now: Instant) {
+        while let Some(unit) = self.slate.next_before(until, now) {
+            self.publish(unit, now);
+        }
+    }
+
+    /// Whether a unit of the publisher's is to be published. The first keyframe later than the slate ends it, and before that
+    /// the slate is played out: no hole is left between the two.
+    pub(super) fn takes(&mut self, unit: &AccessUnit, now: Instant) -> bool {
         match self.slate.meet(unit, self.facts.video.is_some()) {
             Meeting::Pass => true,
+            Meeting::Sound => {
+                self.play_slate_before(unit.pts, now);
+                self.slate.sound_again();
+                true
+            }
             Meeting::End => {
+                self.play_slate_before(unit.pts, now);
+                self.slate.end();
                 tracing::info!("the slate is over");
                 lock(&self.packager).end_slate();
                 true

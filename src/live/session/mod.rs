@@ -336,7 +336,7 @@ impl Session {
                     }
                     None => unit,
                 };
-                if self.takes(&unit) {
+                if self.takes(&unit, Instant::now()) {
                     self.unit(unit);
                 }
             }

@@ -221,6 +221,14 @@ impl Slate {
         Some(unit)
     }
 
+    /// Its next unit before what came of the publisher's at `until`, which ends it or its silence.
+    pub fn next_before(&mut self, until: MediaTime, now: Instant) -> Option<AccessUnit> {
+        let Stage::Showing(reel) = &mut self.stage else { return None };
+        let unit = reel.pop_before(until, now)?;
+        self.follow(&unit);
+        Some(unit)
+    }
+
     /// Falls silent where sound does not come; `usual` is the session's, if it has any.
     pub fn fall_silent(&mut self, usual: Option<&Arc<AudioConfig>>, now: Instant) {
         let Stage::Showing(reel) = &mut self.stage else { return };
@@ -237,19 +245,25 @@ impl Slate {
     }
 
     /// What becomes of a unit of the publisher's while the slate is shown.
-    pub fn meet(&mut self, unit: &AccessUnit, has_video: bool) -> Meeting {
-        let Stage::Showing(reel) = &mut self.stage else { return Meeting::Pass };
-        let ends = unit.pts > reel.head() && unit.sync;
+    pub fn meet(&self, unit: &AccessUnit, has_video: bool) -> Meeting {
+        let Stage::Showing(reel) = &self.stage else { return Meeting::Pass };
         match (unit.track(), has_video) {
-            (Track::Video, _) | (Track::Audio, false) if ends => {
-                self.stage = Stage::Idle;
-                Meeting::End
-            }
+            (Track::Video, _) | (Track::Audio, false) if unit.pts > reel.head() && unit.sync => Meeting::End,
             (Track::Video, _) | (Track::Audio, false) => Meeting::Drop,
-            (Track::Audio, true) => {
-                reel.sound_again();
-                Meeting::Pass
-            }
+            (Track::Audio, true) if reel.is_silent() => Meeting::Sound,
+            (Track::Audio, true) => Meeting::Pass,
+        }
+    }
+
+    /// The publisher's pictures, or its sound where it has no pictures, are back.
+    pub fn end(&mut self) {
+        self.stage = Stage::Idle;
+    }
+
+    /// The publisher's sound is back beside the slate's pictures.
+    pub fn sound_again(&mut self) {
+        if let Stage::Showing(reel) = &mut self.stage {
+            reel.sound_again();
         }
     }
 }
@@ -259,6 +273,8 @@ impl Slate {
 pub(super) enum Meeting {
     /// It is published.
     Pass,
+    /// It is published, and the slate's silence is over.
+    Sound,
     /// It is published, and the slate is over.
     End,
     /// It can't be: nothing can be decoded from it, or its time was given to the slate.
@@ -328,6 +344,10 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    const fn ms_of(millis: i64) -> MediaTime {
+        MediaTime::from_millis(millis)
+    }
+
     /// A slate whose making is known to have come out like this; `None` for a failure.
     fn made(wanted: Option<Wanted>) -> Slate {
         let (tell, made) = oneshot::channel();
@@ -394,9 +414,15 @@ mod tests {
             end = unit.pts + MediaTime::from_units(1024, 48_000);
         }
         assert!((end - at - MediaTime::from_millis(1_500)).abs() < MediaTime::from_millis(22), "{end:?}");
-        assert_eq!(slate.meet(&sound(end), true), Meeting::Pass, "beside a picture sound goes on by itself");
+        assert_eq!(slate.meet(&sound(end), true), Meeting::Sound, "beside a picture sound goes on by itself");
         assert_eq!(slate.meet(&sound(at), false), Meeting::Drop);
-        assert_eq!(slate.meet(&sound(end), false), Meeting::End);
+        let back = end + ms_of(450);
+        assert_eq!(slate.meet(&sound(back), false), Meeting::End);
+        while let Some(unit) = slate.next_before(back, later) {
+            end = unit.pts + MediaTime::from_units(1024, 48_000);
+        }
+        assert!((end - back).abs() <= ms_of(11), "it is played out up to what ends it: {end:?} {back:?}");
+        slate.end();
         assert_eq!(slate.meet(&sound(at), false), Meeting::Pass, "it is over");
     }
 }

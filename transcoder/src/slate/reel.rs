@@ -137,6 +137,16 @@ impl Reel {
         }
     }
 
+    /// The next unit of which at least half lies before `until`, due or not: what ends the slate, or its silence, begins there,
+    /// and no hole is left in front of it.
+    pub fn pop_before(&mut self, until: MediaTime, now: Instant) -> Option<AccessUnit> {
+        let picture = self.clip.as_ref().map(|clip| clip.rate.time_of(1));
+        let sound = self.sound.as_ref().map(|s| MediaTime::from_units(i64::from(s.samples), s.config.sample_rate.max(1)));
+        let next = self.next_at()?;
+        let lasts = if self.picture_at() == Some(next) { picture? } else { sound? };
+        (next + MediaTime::from_ticks(lasts.ticks() / 2) <= until).then(|| self.pop(now))?
+    }
+
     /// Leaves out what is too late: goes on now, with an IDR.
     fn skip(&mut self, now: Instant) {
         let at = self.time_at(now);
@@ -240,6 +250,18 @@ mod tests {
         let unit = reel.pop(woken).expect("a picture");
         assert_eq!((unit.pts, unit.sync), (AT + MediaTime::from_millis(60_000), true));
         assert!(reel.due(false).is_some_and(|due| due > woken));
+    }
+
+    #[test]
+    fn it_is_played_out_up_to_what_ends_it() {
+        let begun = Instant::now();
+        let mut reel = Reel::new(Some(clip(60)), Start { at: AT, clock: (begun, AT), now: begun });
+        reel.fall_silent(&aac(), AT);
+        let until = AT + MediaTime::from_millis(505);
+        let given: Vec<_> = std::iter::from_fn(|| reel.pop_before(until, begun)).collect();
+        let newest = |track| given.iter().filter(|unit| unit.track() == track).map(|unit| unit.pts).max();
+        assert_eq!(newest(Track::Video), Some(AT + RATE.time_of(14)), "the next one would be shown for 5 ms");
+        assert_eq!(newest(Track::Audio), Some(AT + MediaTime::from_units(23 * 1024, 48_000)));
     }
 
     #[test]

@@ -338,7 +338,8 @@ impl Cutter {
     pub fn goes_on_at(&self) -> MediaTime {
         let end = self.media_end().max(self.plan.settled + MediaTime::from_ticks(1));
         let Some(open) = self.plan.open().filter(|_| self.has_video) else { return end };
-        let full = (end - open.start - MediaTime::from_ticks(self.frame().ticks() / 4)).ticks().max(0) / open.part.ticks();
+        let full =
+            (end - open.start - MediaTime::from_ticks(self.frame().ticks() / 4)).ticks().max(0) / open.part.ticks();
         let at = open.start + MediaTime::from_ticks((full + 1) * open.part.ticks());
         if at > self.plan.settled && at - open.start <= self.plan.longest { at } else { end }
     }

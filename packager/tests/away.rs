@@ -212,7 +212,10 @@ fn with_slate(codec: VideoCodec, absence: Absence) -> Stage {
     stage.packager.tick(now);
     let (at, time) = stage.packager.begin_slate(now);
     let part = MediaTime::from_millis(202);
-    assert!(at + MediaTime::from_ticks(750) >= end && at - end < part, "behind the last picture, where a part ends: {at:?}, {end:?}");
+    assert!(
+        at + MediaTime::from_ticks(750) >= end && at - end < part,
+        "behind the last picture, where a part ends: {at:?}, {end:?}"
+    );
     assert!((time - end - MediaTime::from_millis(late_ms)).abs() < MediaTime::from_millis(40), "{time:?}");
     let end = show(&mut stage, &video_config(7, VideoCodec::H264), at, (shown, 60), late_ms);
     stage.packager.end_slate();

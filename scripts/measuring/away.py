@@ -24,8 +24,9 @@ AFTER_S = 25
 BACK_WITHIN_S = {"hlsjs": 4, "shaka": 4, "native": 8, "vlc": 8}
 # No stall is excused any more when the publisher has been back for so long.
 CALM_AFTER_S = 12
-# How far behind live a player may be at the end, compared with before the loss.
-LATER_MAX_S = 3
+# How much further behind live a player may be at the end than before the loss. One that falls silent is missed after 4 s only,
+# and who plays nearer to live than that has stood still by then.
+LATER_MAX_S = {"fin": 3, "rst": 3, "mute": 4}
 STALL_S = 0.1
 FATAL = re.compile("^FATAL|media element")
 
@@ -69,7 +70,7 @@ def measure(how, gap_s):
     faults += judge_breaks(facts, away_s)
     said = []
     for name, report in reports.items():
-        extra_s, own = judge_player(name, report, lines[name].first_at, lost_at, back_at)
+        extra_s, own = judge_player(name, report, lines[name].first_at, lost_at, back_at, LATER_MAX_S[how])
         faults += [f"{name}: {fault}" for fault in own]
         said.append(f"{name} {'never' if extra_s is None else f'{extra_s:+.1f} s'}, {report['stalled_s']:.1f} s stalled")
     way = "gaps" if facts["gaps_s"] > away_s / 2 else "slate"
@@ -92,7 +93,7 @@ def judge_breaks(facts, away_s):
     return [] if facts["breaks"] == 2 else [f"{facts['breaks']} discontinuities around a slate"]
 
 
-def judge_player(name, report, first_at, lost_at, back_at):
+def judge_player(name, report, first_at, lost_at, back_at, later_max_s):
     """(seconds that its picture stood longer than the publisher was away, faults). Times of a report count from `first_at`."""
     faults = list(report["errors"])
     if report["stood_s"] is None:
@@ -108,7 +109,7 @@ def judge_player(name, report, first_at, lost_at, back_at):
         elif at + seconds > calm:
             faults.append(f"stalled for {seconds:.1f} s at {at - (back_at - first_at):.1f} s after the return")
     before, after = report["behind"](lost), report["behind"](None)
-    if before is not None and after is not None and after - before > LATER_MAX_S:
+    if before is not None and after is not None and after - before > later_max_s:
         faults.append(f"{after:.1f} s behind at the end, {before:.1f} s before the loss")
     return extra_s, faults
 

@@ -125,7 +125,9 @@ impl AudioLane {
     /// frame before its first picture, with which the next segment begins.
     fn is_remnant(&self, planned: &Planned, at: MediaTime) -> bool {
         // What is pending was heard as well: the segment before is finished only when this frame enters.
-        let Some(heard) = self.next_time().max(self.writer.end()).map(|end| end.max(planned.start)) else { return false };
+        let Some(heard) = self.next_time().max(self.writer.end()).map(|end| end.max(planned.start)) else {
+            return false;
+        };
         at - heard > self.frame_time() && planned.end.is_some_and(|end| end - at < self.writer.grid.part)
     }
 

@@ -211,7 +211,8 @@ impl VideoLane {
     fn flush_across(&mut self, open: &Open, end: MediaTime) {
         loop {
             let part_end = self.part_start(open, self.part + 1);
-            let missing = (self.part + 1..).take_while(|part| self.part_start(open, *part) + STAMP_JITTER < end).count();
+            let missing =
+                (self.part + 1..).take_while(|part| self.part_start(open, *part) + STAMP_JITTER < end).count();
             let held = missing.min(self.pending.len().saturating_sub(1));
             if held == 0 {
                 let last = self.pending.last().map_or(end, |last| last.at + MediaTime::from_ticks(1));

@@ -49,6 +49,11 @@ impl Session {
         self.slate.without_pictures(now).filter(|time| *time > 5 * TICK).map(|time| (Missing::Pictures, time))
     }
 
+    /// A slate is about to be shown, so no gap is to be listed in its place.
+    pub(super) fn awaits_slate(&self, now: Instant) -> bool {
+        self.slate.is_made() && self.missing(now).is_some_and(|(_, lasted)| lasted < slate::WAITED_FOR_MAX)
+    }
+
     /// Makes, shows or gives up a slate as time passes.
     pub(super) fn watch(&mut self, now: Instant) {
         let missing = self.missing(now);

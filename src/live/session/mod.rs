@@ -446,7 +446,7 @@ impl Session {
         };
         self.watch(now);
         // Media that comes back is placed where it began to come, so the gap does not grow while it is being looked at.
-        if probing.is_none() {
+        if probing.is_none() && !self.awaits_slate(now) {
             let cues = lock(&self.packager).tick(now);
             for cue in cues {
                 self.cue(cue);

@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 use transcoder::slate::{Clip, Frame, Group, Reel, Shown, Start};
 
+/// A slate that is being made is waited for until so much is missing; then time goes on in gaps. Shaka and VLC end at a gap.
+pub(super) const WAITED_FOR_MAX: Duration = Duration::from_secs(6);
 /// A session that waits for its publisher for less than this shows no slate: it would hardly be seen.
 pub(super) const WINDOW_MIN: Duration = Duration::from_secs(3);
 /// While a publisher that came back is looked at for less than this, a slate that is not shown yet waits for it.
@@ -50,7 +52,7 @@ impl Missing {
         let ms = Duration::from_millis;
         match self {
             Self::Publisher => (ms(0), ms(1_000)),
-            Self::Media => (ms(3_000), ms(3_900)),
+            Self::Media => (ms(2_000), ms(3_900)),
             Self::Pictures => (ms(1_200), ms(1_800)),
         }
     }
@@ -147,6 +149,11 @@ impl Slate {
     /// A slate is on its way: no gap needs to be listed yet.
     pub fn is_coming(&self) -> bool {
         matches!(self.stage, Stage::Idle | Stage::Making { .. } | Stage::Ready(_))
+    }
+
+    /// One is being made, or is ready to be shown.
+    pub fn is_made(&self) -> bool {
+        matches!(self.stage, Stage::Making { .. } | Stage::Ready(_))
     }
 
     /// There is none this time.
@@ -384,8 +391,8 @@ mod tests {
         assert_eq!(slate.tick(Missing::Publisher, ms(1_200), Some(ms(250))), Step::Wait);
         assert_eq!(slate.tick(Missing::Publisher, ms(1_950), Some(ms(1_000))), Step::Show, "but not for ever");
         slate.rest();
-        assert_eq!(slate.tick(Missing::Media, ms(2_900), None), Step::Wait, "a network that stalls");
-        assert_eq!(slate.tick(Missing::Media, ms(3_000), None), Step::Make);
+        assert_eq!(slate.tick(Missing::Media, ms(1_900), None), Step::Wait, "a network that stalls");
+        assert_eq!(slate.tick(Missing::Media, ms(2_000), None), Step::Make);
     }
 
     #[tokio::test]

@@ -141,7 +141,8 @@ impl Reel {
     /// and no hole is left in front of it.
     pub fn pop_before(&mut self, until: MediaTime, now: Instant) -> Option<AccessUnit> {
         let picture = self.clip.as_ref().map(|clip| clip.rate.time_of(1));
-        let sound = self.sound.as_ref().map(|s| MediaTime::from_units(i64::from(s.samples), s.config.sample_rate.max(1)));
+        let sound =
+            self.sound.as_ref().map(|s| MediaTime::from_units(i64::from(s.samples), s.config.sample_rate.max(1)));
         let next = self.next_at()?;
         let lasts = if self.picture_at() == Some(next) { picture? } else { sound? };
         (next + MediaTime::from_ticks(lasts.ticks() / 2) <= until).then(|| self.pop(now))?

@@ -3,7 +3,7 @@
 use super::slate::{self, Meeting, Missing, Step};
 use super::source::{Source, TICK};
 use super::{Session, lock, plan};
-use media::{AccessUnit, FeedEnd, MediaTime};
+use media::{AccessUnit, FeedEnd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use store::Slate as Wanted;
@@ -90,6 +90,8 @@ impl Session {
     fn show_slate(&mut self, missing: Missing, now: Instant) {
         let at = lock(&self.packager).begin_slate(now);
         self.slate.show(at, now);
+        // At once, as the packager's next look at the clock would list gaps in its place.
+        self.play_slate(now);
         metrics::counter!("weir_slates_shown_total").increment(1);
         tracing::info!(?missing, "a slate is shown");
     }
@@ -101,24 +103,22 @@ impl Session {
         }
     }
 
-    fn play_slate_before(&mut self, until: MediaTime, now: Instant) {
-        while let Some(unit) = self.slate.next_before(until, now) {
-            self.publish(unit, now);
-        }
-    }
-
     /// Whether a unit of the publisher's is to be published. The first keyframe later than the slate ends it, and before that
     /// the slate is played out: no hole is left between the two.
     pub(super) fn takes(&mut self, unit: &AccessUnit, now: Instant) -> bool {
         match self.slate.meet(unit, self.facts.video.is_some()) {
             Meeting::Pass => true,
             Meeting::Sound => {
-                self.play_slate_before(unit.pts, now);
+                while let Some(silence) = self.slate.next_silence_before(unit.pts) {
+                    self.publish(silence, now);
+                }
                 self.slate.sound_again();
                 true
             }
             Meeting::End => {
-                self.play_slate_before(unit.pts, now);
+                while let Some(rest) = self.slate.next_before(unit.pts, now) {
+                    self.publish(rest, now);
+                }
                 self.slate.end();
                 tracing::info!("the slate is over");
                 lock(&self.packager).end_slate();

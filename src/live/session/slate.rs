@@ -228,10 +228,18 @@ impl Slate {
         Some(unit)
     }
 
-    /// Its next unit before what came of the publisher's at `until`, which ends it or its silence.
+    /// Its next unit before what came of the publisher's at `until`, which ends it.
     pub fn next_before(&mut self, until: MediaTime, now: Instant) -> Option<AccessUnit> {
         let Stage::Showing(reel) = &mut self.stage else { return None };
         let unit = reel.pop_before(until, now)?;
+        self.follow(&unit);
+        Some(unit)
+    }
+
+    /// Its next silent frame before the publisher's sound at `until`.
+    pub fn next_silence_before(&mut self, until: MediaTime) -> Option<AccessUnit> {
+        let Stage::Showing(reel) = &mut self.stage else { return None };
+        let unit = reel.pop_silence_before(until)?;
         self.follow(&unit);
         Some(unit)
     }

@@ -51,6 +51,21 @@ impl Sound {
     fn at(&self) -> MediaTime {
         self.from + MediaTime::from_units(self.next * i64::from(self.samples), self.config.sample_rate.max(1))
     }
+
+    fn lasts(&self) -> MediaTime {
+        MediaTime::from_units(i64::from(self.samples), self.config.sample_rate.max(1))
+    }
+
+    fn pop(&mut self) -> AccessUnit {
+        let at = self.at();
+        self.next += 1;
+        let config = Config::Audio(Arc::clone(&self.config));
+        AccessUnit { config, dts: at, pts: at, sync: true, data: self.frame.clone() }
+    }
+}
+
+fn is_half_before(at: MediaTime, lasts: MediaTime, until: MediaTime) -> bool {
+    at + MediaTime::from_ticks(lasts.ticks() / 2) <= until
 }
 
 impl Reel {
@@ -118,13 +133,11 @@ impl Reel {
         let picture = self.picture_at();
         match &mut self.sound {
             Some(sound) if picture.is_none_or(|picture| sound.at() < picture) => {
-                let at = sound.at();
-                sound.next += 1;
+                let unit = sound.pop();
                 if self.clip.is_none() {
-                    self.head = self.head.max(at);
+                    self.head = self.head.max(unit.pts);
                 }
-                let config = Config::Audio(Arc::clone(&sound.config));
-                Some(AccessUnit { config, dts: at, pts: at, sync: true, data: sound.frame.clone() })
+                Some(unit)
             }
             _ => {
                 let (clip, at) = (self.clip.as_ref()?, picture?);
@@ -137,15 +150,19 @@ impl Reel {
         }
     }
 
-    /// The next unit of which at least half lies before `until`, due or not: what ends the slate, or its silence, begins there,
-    /// and no hole is left in front of it.
+    /// The next unit of which at least half lies before `until`, due or not: what ends the slate begins there, and no hole is
+    /// left in front of it.
     pub fn pop_before(&mut self, until: MediaTime, now: Instant) -> Option<AccessUnit> {
-        let picture = self.clip.as_ref().map(|clip| clip.rate.time_of(1));
-        let sound =
-            self.sound.as_ref().map(|s| MediaTime::from_units(i64::from(s.samples), s.config.sample_rate.max(1)));
-        let next = self.next_at()?;
-        let lasts = if self.picture_at() == Some(next) { picture? } else { sound? };
-        (next + MediaTime::from_ticks(lasts.ticks() / 2) <= until).then(|| self.pop(now))?
+        let frame = self.clip.as_ref().map(|clip| clip.rate.time_of(1));
+        let lasts = if self.picture_at() == self.next_at() { frame? } else { self.sound.as_ref()?.lasts() };
+        is_half_before(self.next_at()?, lasts, until).then(|| self.pop(now))?
+    }
+
+    /// The next silent frame like this: sound that is back begins at `until`. The pictures go on in their own time, as the
+    /// keyframe that ends them may come right behind and still lie before it.
+    pub fn pop_silence_before(&mut self, until: MediaTime) -> Option<AccessUnit> {
+        let sound = self.sound.as_mut()?;
+        is_half_before(sound.at(), sound.lasts(), until).then(|| sound.pop())
     }
 
     /// Leaves out what is too late: goes on now, with an IDR.
@@ -263,6 +280,17 @@ mod tests {
         let newest = |track| given.iter().filter(|unit| unit.track() == track).map(|unit| unit.pts).max();
         assert_eq!(newest(Track::Video), Some(AT + RATE.time_of(14)), "the next one would be shown for 5 ms");
         assert_eq!(newest(Track::Audio), Some(AT + MediaTime::from_units(23 * 1024, 48_000)));
+    }
+
+    #[test]
+    fn silence_is_played_out_without_the_pictures() {
+        let begun = Instant::now();
+        let mut reel = Reel::new(Some(clip(60)), Start { at: AT, clock: (begun, AT), now: begun });
+        reel.fall_silent(&aac(), AT);
+        let head = reel.head();
+        let given: Vec<_> = std::iter::from_fn(|| reel.pop_silence_before(AT + MediaTime::from_millis(505))).collect();
+        assert!(given.len() == 24 && given.iter().all(|unit| unit.track() == Track::Audio), "{given:?}");
+        assert_eq!(reel.head(), head, "a keyframe before the sound that is back still ends it");
     }
 
     #[test]

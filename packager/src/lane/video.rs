@@ -206,22 +206,30 @@ impl VideoLane {
 
     /// Publishes what is pending when the media goes on at `end`, which may lie parts later: squeezing the first pictures left the
     /// last slots empty, or pictures are missing. A part without any would be a gap, which players treat as a fault. So the
-    /// newest pictures are held back, one for each such part, as late as they may be decoded. The lengths listed stay on the
-    /// grid, up to the hole off the decode times; what can't be filled like this is listed as gaps by the caller.
+    /// newest pictures are held back, one for each such part: as late as they may be decoded for an empty slot, and shown as much
+    /// later where pictures are missing. What can't be filled like this is listed as gaps by the caller.
     fn flush_across(&mut self, open: &Open, end: MediaTime) {
+        // More than one would change places with those they are shown before.
+        let most = if open.reorder > 0 { 1 } else { usize::MAX };
         loop {
             let part_end = self.part_start(open, self.part + 1);
             let missing =
                 (self.part + 1..).take_while(|part| self.part_start(open, *part) + STAMP_JITTER < end).count();
-            let held = missing.min(self.pending.len().saturating_sub(1));
+            let held = missing.min(self.pending.len().saturating_sub(1)).min(most);
             if held == 0 {
                 let last = self.pending.last().map_or(end, |last| last.at + MediaTime::from_ticks(1));
                 let until = end.max(last);
                 return self.flush(if missing == 0 { until } else { part_end }, until);
             }
             let mut later = self.pending.split_off(self.pending.len() - held);
-            let latest = later.iter().zip(0..).map(|(picture, n)| picture.pts - MediaTime::from_ticks(n)).min();
-            let mut at = latest.map_or(part_end, |latest| latest.min(part_end));
+            let first = later.iter().map(|picture| picture.pts).min().unwrap_or(part_end);
+            let early = part_end - first;
+            let is_slot = early <= self.rate.time_of(open.reorder) + STAMP_JITTER;
+            let delay = if is_slot { MediaTime::ZERO } else { early };
+            for picture in self.pending.iter_mut().chain(&mut later).filter(|picture| picture.pts >= first) {
+                picture.pts += delay;
+            }
+            let mut at = (first + delay).min(part_end);
             for picture in &mut later {
                 picture.at = picture.at.max(at);
                 at = picture.at + MediaTime::from_ticks(1);

@@ -5,7 +5,7 @@ mod kit;
 
 use bytes::Bytes;
 use kit::stage::{RATE, Stage, frame, picture};
-use kit::{judge, plan};
+use kit::{decode_runs, judge, judge_parts, plan};
 use media::{AccessUnit, AudioConfig, Config, FrameRate, MediaTime, aac};
 use packager::{AudioFacts, Packager, SourceFacts};
 use std::sync::Arc;
@@ -57,6 +57,34 @@ fn sound_with_a_new_configuration_is_one_discontinuity() {
     let listed = judge(audio.playlist().borrow().full.text());
     assert_eq!(listed.segments.iter().filter(|s| s.discontinuity).count(), 1);
     assert!(audio.init(1).is_some() && audio.init(2).is_none());
+}
+
+#[test]
+fn parts_last_what_they_are_listed_with_where_the_sound_jumps() {
+    let stereo = config(&[0x11, 0x90]);
+    for jump in 300..312 {
+        let audio = Some(AudioFacts { config: Arc::clone(&stereo), passthrough: true });
+        let (mut packager, window) = Packager::new(plan(SourceFacts { video: None, audio }));
+        let start = Instant::now();
+        for n in 0..600 {
+            let samples = n * 1024 + if n < jump { 0 } else { 1_440 };
+            let since = MediaTime::from_units(samples, 48_000);
+            packager.source(&frame(MediaTime::from_millis(10_000) + since), start + since.to_duration());
+        }
+        let audio = window.rendition("audio").unwrap();
+        let listed = judge_parts(audio.playlist().borrow().full.text(), 0.7);
+        let segments = listed.segments.iter().zip(listed.first_msn..).filter(|(segment, _)| !segment.parts.is_empty());
+        let mut count = 0;
+        for (segment, msn) in segments {
+            for (number, part) in (0..).zip(&segment.parts) {
+                let (from, until) = decode_runs(&audio.part(msn, number).unwrap())[0];
+                let real = (until - from) as f64 / 48_000.0;
+                assert!((real - part.duration).abs() < 1_034.0 / 48_000.0, "{jump}: {part:?}, {real} s in it");
+                count += 1;
+            }
+        }
+        assert!(count > 20);
+    }
 }
 
 #[test]

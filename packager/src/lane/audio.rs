@@ -87,7 +87,7 @@ impl AudioLane {
                 return true;
             }
             // Nothing is left to stretch: this frame is, when the next one comes.
-            Some(next) if self.pending.is_empty() && stamp - next < frame => next,
+            Some(next) if self.pending.is_empty() && stamp - next <= 2 * frame => next,
             _ => stamp,
         };
         let at = MediaTime::from_units(start, rate);
@@ -157,7 +157,8 @@ impl AudioLane {
         let part = self.writer.grid.index(at - base, MediaTime::ZERO);
         if part > self.part && !self.pending.is_empty() {
             let part_end = base + self.writer.grid.start(self.part + 1);
-            let declared = if at - part_end <= frame_time { at } else { part_end };
+            // Where the sound jumps by little, the part lasts as long as its media, and at most as long as a part may.
+            let declared = if at - part_end <= frame_time + frame_time { at } else { part_end };
             self.flush(declared, start);
         }
         if self.pending.is_empty() {

@@ -1,5 +1,6 @@
 //! The cutter decides where segments begin, for all renditions at once. Pure: units and times in, decisions out.
 
+use crate::lane::PartGrid;
 use crate::parts::PartRule;
 use crate::plan::Plan;
 use crate::wall::Wall;
@@ -338,9 +339,9 @@ impl Cutter {
     pub fn goes_on_at(&self) -> MediaTime {
         let end = self.media_end().max(self.plan.settled + MediaTime::from_ticks(1));
         let Some(open) = self.plan.open().filter(|_| self.has_video) else { return end };
-        let full =
-            (end - open.start - MediaTime::from_ticks(self.frame().ticks() / 4)).ticks().max(0) / open.part.ticks();
-        let at = open.start + MediaTime::from_ticks((full + 1) * open.part.ticks());
+        let grid = PartGrid { part: open.part };
+        let full = grid.index(end - open.start - MediaTime::from_ticks(self.frame().ticks() / 4), MediaTime::ZERO);
+        let at = open.start + grid.start(full + 1);
         if at > self.plan.settled && at - open.start <= self.plan.longest { at } else { end }
     }
 

@@ -264,14 +264,12 @@ impl VideoLane {
         let Some(open) = self.open.take() else { return };
         // A tail shorter than a part is shown by the picture before it: no reason to lose the segment.
         let lost = lost && open.base + self.rate.time_of(open.slot + 1) + self.grid().part < end;
-        if let Some(last) = self.pending.last().map(|p| p.at) {
+        if let Some(last) = self.pending.last().map(|p| p.at).filter(|_| lost) {
             let part_end = self.part_start(&open, self.part + 1);
             let next = self.decode_time(&open, open.slot + 1).max(last + MediaTime::from_ticks(1));
-            if lost {
-                self.flush(part_end.min(end), next);
-            } else {
-                self.flush_across(&open, end);
-            }
+            self.flush(part_end.min(end), next);
+        } else if !self.pending.is_empty() {
+            self.flush_across(&open, end);
         }
         self.writer.gap_until(end, self.slack());
         self.writer.close(lost);

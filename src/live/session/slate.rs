@@ -44,7 +44,7 @@ impl Missing {
     /// After how long a slate is made, and after how long it is shown, both since what is missing came last.
     ///
     /// A publisher that is gone: a takeover within a second, or an encoder that reconnects at once, shows no slate. Players
-    /// that hold back three parts (0.75 s) stand still for a moment then, on the very picture the slate begins with; the others
+    /// that hold back three parts (0.6 s) stand still for a moment then, on the very picture the slate begins with; the others
     /// hold back three target durations and notice nothing. One that is silent: a network that stalls for up to four
     /// seconds delivers late, and nothing may take its place before; then time would go on in gaps. Pictures: the
     /// packager waits two seconds for them.
@@ -148,7 +148,7 @@ impl Slate {
 
     /// A slate is on its way: no gap needs to be listed yet.
     pub fn is_coming(&self) -> bool {
-        matches!(self.stage, Stage::Idle | Stage::Making { .. } | Stage::Ready(_))
+        matches!(self.stage, Stage::Idle) || self.is_made()
     }
 
     /// One is being made, or is ready to be shown.
@@ -221,25 +221,25 @@ impl Slate {
 
     /// Its next unit that is due. Sound that does not come is silence, in the configuration of the sound before.
     pub fn next(&mut self, attended: bool, now: Instant) -> Option<AccessUnit> {
-        let Stage::Showing(reel) = &mut self.stage else { return None };
-        reel.due(attended).filter(|due| *due <= now)?;
-        let unit = reel.pop(now)?;
-        self.follow(&unit);
-        Some(unit)
+        self.give(|reel| {
+            reel.due(attended).filter(|due| *due <= now)?;
+            reel.pop(now)
+        })
     }
 
     /// Its next unit before what came of the publisher's at `until`, which ends it.
     pub fn next_before(&mut self, until: MediaTime, now: Instant) -> Option<AccessUnit> {
-        let Stage::Showing(reel) = &mut self.stage else { return None };
-        let unit = reel.pop_before(until, now)?;
-        self.follow(&unit);
-        Some(unit)
+        self.give(|reel| reel.pop_before(until, now))
     }
 
     /// Its next silent frame before the publisher's sound at `until`.
     pub fn next_silence_before(&mut self, until: MediaTime) -> Option<AccessUnit> {
+        self.give(|reel| reel.pop_silence_before(until))
+    }
+
+    fn give(&mut self, pop: impl FnOnce(&mut Reel) -> Option<AccessUnit>) -> Option<AccessUnit> {
         let Stage::Showing(reel) = &mut self.stage else { return None };
-        let unit = reel.pop_silence_before(until)?;
+        let unit = pop(reel)?;
         self.follow(&unit);
         Some(unit)
     }

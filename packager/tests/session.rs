@@ -96,6 +96,26 @@ fn pictures_an_encoder_left_out_are_stood_in_for_by_the_one_before() {
 }
 
 #[test]
+fn a_rest_shorter_than_a_picture_gets_no_part_of_its_own() {
+    let mut stage = Stage::new(|_| {});
+    // A looped file begins again up to a frame late: 48 pictures with B-frames, eight parts of a fifth of a second.
+    let mut start = START;
+    for rest in 0..30 {
+        for n in 0..48 {
+            let shown = [n, n + 1, n - 1][if n == 0 || n == 47 { 0 } else { 2 - (n % 2) as usize }];
+            let mut unit = picture(&stage.config, start + RATE.time_of(shown + 1), n == 0);
+            unit.dts = start + RATE.time_of(n);
+            let now = stage.clock.at(unit.dts);
+            stage.cues.extend(stage.packager.source(&unit, now));
+        }
+        start += RATE.time_of(48) + MediaTime::from_millis(rest);
+        let listed = stage.listed("source");
+        let parts: Vec<_> = listed.segments.into_iter().flat_map(|segment| segment.parts).collect();
+        assert!(parts.iter().all(|part| part.duration > 0.16), "{rest} ms: {parts:?}");
+    }
+}
+
+#[test]
 fn a_long_gop_withdraws_passthrough_with_one_discontinuity_everywhere() {
     let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
     stage.send(225, 250, true);

@@ -207,14 +207,15 @@ impl VideoLane {
     /// Publishes what is pending when the media goes on at `end`, which may lie parts later: squeezing the first pictures left the
     /// last slots empty, or pictures are missing. A part without any would be a gap, which players treat as a fault. So the
     /// newest pictures are held back, one for each such part: as late as they may be decoded for an empty slot, and shown as much
-    /// later where pictures are missing. What can't be filled like this is listed as gaps by the caller.
+    /// later where pictures are missing. What can't be filled like this is listed as gaps by the caller; a rest of less than a
+    /// picture is no part.
     fn flush_across(&mut self, open: &Open, end: MediaTime) {
         // More than one would change places with those they are shown before.
         let most = if open.reorder > 0 { 1 } else { usize::MAX };
         loop {
             let part_end = self.part_start(open, self.part + 1);
             let missing =
-                (self.part + 1..).take_while(|part| self.part_start(open, *part) + STAMP_JITTER < end).count();
+                (self.part + 1..).take_while(|part| self.part_start(open, *part) + self.slack() < end).count();
             let held = missing.min(self.pending.len().saturating_sub(1)).min(most);
             if held == 0 {
                 let last = self.pending.last().map_or(end, |last| last.at + MediaTime::from_ticks(1));

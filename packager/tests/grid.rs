@@ -5,7 +5,7 @@
 mod kit;
 
 use bytes::Bytes;
-use kit::{Clock, Listed, judge_parts, plan, rung};
+use kit::{Clock, Listed, decode_runs, judge_parts, plan, rung};
 use media::{AccessUnit, AudioCodec, AudioConfig, ColorInfo, Config, FrameRate, MediaTime, VideoCodec, VideoConfig};
 use packager::{AudioFacts, Cue, Packager, SourceFacts, VideoFacts, Window};
 use proptest::prelude::*;
@@ -291,13 +291,15 @@ fn same_grid(bench: &Bench) {
     for rendition in bench.window.renditions() {
         let Some(last) = rendition.playlist().borrow().last_segment else { continue };
         let mut before: Option<packager::Segment> = None;
+        let mut decoded: Option<u64> = None;
         for msn in 0..=last {
             let Some((listed, _)) = bench.seen.get(&(rendition.id().to_owned(), msn)) else { continue };
             assert_eq!(listed.discontinuity, planned[&msn].1, "{} {msn}", rendition.id());
             let Some(segment) = rendition.segment(msn) else {
-                before = None;
+                (before, decoded) = (None, None);
                 continue;
             };
+            decoded = decoded.filter(|_| !segment.discontinuity);
             let off = (segment.start - planned[&msn].0).abs();
             assert!(off <= MediaTime::from_millis(400), "{} {msn} begins {off:?} off the plan", rendition.id());
             if let Some(before) = before.filter(|b| !b.gap && !segment.gap && !segment.discontinuity) {
@@ -307,6 +309,12 @@ fn same_grid(bench: &Bench) {
             for part in segment.parts.iter() {
                 assert_eq!(part.start, end, "parts touch");
                 end += part.duration;
+                for (from, until) in decode_runs(&part.data) {
+                    let goes_on = rendition.id() == "audio" || decoded.is_none_or(|before| before == from);
+                    assert!(goes_on, "{} {msn}: decoded from {from}, before it until {decoded:?}", rendition.id());
+                    decoded = Some(until);
+                }
+                decoded = decoded.filter(|_| !part.gap);
             }
             assert_eq!(end, segment.end());
             before = Some(segment);

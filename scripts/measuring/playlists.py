@@ -59,6 +59,9 @@ class Watch:
         self.paths = [base + uri for uri in dict.fromkeys([*variants, *media])]
         # (asked, answered, body or None) by rendition, on the wall clock.
         self.polls = {path: [] for path in self.paths}
+        # (from, until) on the wall clock: the server was not there. Nothing is listed then, and it may leave out numbers behind it,
+        # as what a killed server has listed last is not known to the byte.
+        self.outage = (0.0, 0.0)
         self.stop = threading.Event()
         self.threads = [threading.Thread(target=self._poll, args=(path,), daemon=True) for path in self.paths]
 
@@ -105,8 +108,12 @@ class Watch:
 
     def _judge_one(self, name, polls, faults):
         """All segments ever listed, by number."""
-        known, last = {}, -1
+        known, last, before_outage = {}, -1, None
+        down, up = self.outage
         for asked, answered, body in polls:
+            if asked < up and answered > down:
+                before_outage = last
+                continue
             if answered - asked > HELD_MAX_S:
                 faults.append(f"{name}: answered after {answered - asked:.1f} s")
             if not body:
@@ -131,7 +138,7 @@ class Watch:
                 faults.append(f"{name}: at {answered:.1f} the newest segment ended {answered - end:.1f} s ago")
         for number, segment in known.items():
             after = known.get(number + 1)
-            if after is None and number != max(known):
+            if after is None and number not in (max(known), before_outage):
                 faults.append(f"{name}: {number + 1} is missing")
             if after is None:
                 continue

@@ -12,6 +12,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXE = pathlib.Path(os.environ.get("WEIR_TEST_EXE") or ROOT / "target/release/weir")
+DOORS = ("http", "https", "rtmp", "rtmps")
 
 
 class Weir:
@@ -22,10 +23,15 @@ class Weir:
         self.data = self.folder / "data"
         self.log = open(self.folder / "log", "w+b")
         ports = [word for name in ("http", "https", "rtmp", "rtmps") for word in (f"--{name}", "127.0.0.1:0")]
-        self.command = [str(EXE), "serve", "--data-dir", str(self.data), *ports, *([] if demo else ["--no-demo"]), *arguments]
+        self.arguments = [*([] if demo else ["--no-demo"]), *arguments]
         own = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
-        environment = {**own, **(environment or {})}
-        self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log, env=environment, cwd=self.folder)
+        self.environment = {**own, **(environment or {})}
+        self._start(dict.fromkeys(DOORS, "127.0.0.1:0"))
+
+    def _start(self, addresses):
+        ports = [word for name, address in addresses.items() for word in (f"--{name}", address)]
+        self.command = [str(EXE), "serve", "--data-dir", str(self.data), *ports, *self.arguments]
+        self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log, env=self.environment, cwd=self.folder)
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -37,7 +43,16 @@ class Weir:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"the server did not start:\n{(self.folder / 'log').read_text()}")
             time.sleep(0.05)
-        self.http, self.https, self.rtmp, self.rtmps = (facts[name] for name in ("http", "https", "rtmp", "rtmps"))
+        self.http, self.https, self.rtmp, self.rtmps = (facts[name] for name in DOORS)
+
+    def kill(self):
+        """Ends it with SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def start_again(self):
+        """Starts it on the data and the ports it had."""
+        self._start({name: getattr(self, name) for name in DOORS})
 
     def __enter__(self):
         return self

@@ -186,7 +186,9 @@ impl VideoLane {
             at = at.max(last.at + MediaTime::from_ticks(1));
         } else {
             self.part = part;
-            self.writer.gap_until(self.part_start(&open, part), self.half_frame());
+            // A segment begins where the one before ended, which is no hole.
+            let tolerance = if slot == 0 { self.slack() } else { self.half_frame() };
+            self.writer.gap_until(self.part_start(&open, part), tolerance);
             at = self.writer.end().unwrap_or(at);
         }
         self.pending.push(Pending { at, pts: unit.pts, sync: unit.sync, data: unit.data.clone() });
@@ -208,25 +210,28 @@ impl VideoLane {
     /// last slots empty, or pictures are missing. A part without any would be a gap, which players treat as a fault. So the
     /// newest pictures are held back, one for each such part: as late as they may be decoded for an empty slot, and shown as much
     /// later where pictures are missing. What can't be filled like this is listed as gaps by the caller; a rest of less than a
-    /// picture is no part.
+    /// picture is no part, and what of it is beyond the longest part is left to the first picture of the next segment.
     fn flush_across(&mut self, open: &Open, end: MediaTime) {
         // More than one would change places with those they are shown before.
         let most = if open.reorder > 0 { 1 } else { usize::MAX };
         loop {
             let part_end = self.part_start(open, self.part + 1);
-            let missing =
-                (self.part + 1..).take_while(|part| self.part_start(open, *part) + self.slack() < end).count();
+            // Rests that were left to this segment so far.
+            let rest = self.writer.end().map_or(MediaTime::ZERO, |end| self.part_start(open, self.part) - end);
+            let slack = self.slack() - rest.max(MediaTime::ZERO);
+            let missing = (self.part + 1..).take_while(|part| self.part_start(open, *part) + slack < end).count();
             let held = missing.min(self.pending.len().saturating_sub(1)).min(most);
             if held == 0 {
                 let last = self.pending.last().map_or(end, |last| last.at + MediaTime::from_ticks(1));
                 let until = end.max(last);
                 return self.flush(if missing == 0 { until } else { part_end }, until);
             }
+            let newest = self.pending.iter().map(|picture| picture.pts).max().unwrap_or(part_end);
             let mut later = self.pending.split_off(self.pending.len() - held);
             let first = later.iter().map(|picture| picture.pts).min().unwrap_or(part_end);
-            let early = part_end - first;
-            let is_slot = early <= self.rate.time_of(open.reorder) + STAMP_JITTER;
-            let delay = if is_slot { MediaTime::ZERO } else { early };
+            let is_slot = newest + self.half_frame() >= part_end;
+            let room = (end - newest - self.half_frame()).max(MediaTime::ZERO);
+            let delay = if is_slot { MediaTime::ZERO } else { (part_end - first).min(room) };
             for picture in self.pending.iter_mut().chain(&mut later).filter(|picture| picture.pts >= first) {
                 picture.pts += delay;
             }
@@ -241,9 +246,12 @@ impl VideoLane {
         }
     }
 
-    /// Publishes what is pending as a part listed until `declared`, whose last picture lasts until `until`.
+    /// Publishes what is pending as a part listed until `declared`, whose last picture lasts until `until`, or as long as the part
+    /// when these are the same.
     fn flush(&mut self, declared: MediaTime, until: MediaTime) {
         let Some(first) = self.pending.first().map(|p| p.at) else { return };
+        let longest = self.writer.part_end_max().filter(|_| until == declared);
+        let until = longest.map_or(until, |longest| until.min(longest));
         let mut samples = Vec::with_capacity(self.pending.len());
         let mut pending = self.pending.drain(..).peekable();
         while let Some(picture) = pending.next() {

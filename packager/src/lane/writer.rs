@@ -94,6 +94,11 @@ impl Writer {
         self.end
     }
 
+    /// Where a part that begins now ends at the latest.
+    pub fn part_end_max(&self) -> Option<MediaTime> {
+        self.end.map(|end| end + self.part_max)
+    }
+
     /// Begins the next segment at `start`, which is near `planned.start`.
     pub fn begin(&mut self, planned: &Planned, start: MediaTime) {
         debug_assert_eq!(planned.msn, self.next_msn);

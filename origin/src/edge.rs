@@ -49,7 +49,11 @@ impl Edge {
         if self.ended {
             return Owed::Now(Keep::Ended);
         }
-        let Some(Until { msn, part }) = until else { return Owed::Now(Keep::Live) };
+        // A playlist without a segment ends hls.js and Shaka.
+        let is_empty = self.last_segment.is_none();
+        let Some(Until { msn, part }) = until else {
+            return if is_empty { Owed::Wait } else { Owed::Now(Keep::Live) };
+        };
         // Before anything is listed the numbers begin at the hinted part.
         let growing = self.next.map(|(msn, _)| msn).or(self.last_segment.map(|msn| msn + 1));
         if growing.is_some_and(|growing| msn.saturating_add(1) > growing.saturating_add(SEGMENTS_AHEAD_MAX)) {
@@ -59,7 +63,7 @@ impl Edge {
             None => self.last_segment.is_some_and(|last| last >= msn),
             // Compared as pairs, a part behind the last one of a finished segment is reached exactly when part 0 of the
             // next segment is, which is what the specification asks for.
-            Some(part) => self.last.is_some_and(|last| last >= (msn, part)),
+            Some(part) => !is_empty && self.last.is_some_and(|last| last >= (msn, part)),
         };
         if reached {
             // What was asked for long ago must not pin today's playlist in a cache under an old name.
@@ -121,6 +125,16 @@ mod tests {
         check(edge, 10, None, Owed::Wait);
         check(edge, 11, 0, Owed::Wait);
         check(edge, 11, None, Owed::Wait);
+    }
+
+    #[test]
+    fn a_playlist_without_a_segment_is_held() {
+        let empty = Edge { last: Some((10, 3)), last_segment: None, ..edge((10, 3), (10, 4)) };
+        check(empty, 10, 2, Owed::Wait);
+        check(empty, 9, None, Owed::Wait);
+        assert_eq!(empty.owes(None), Owed::Wait);
+        assert_eq!(Edge { ended: true, ..empty }.owes(None), Owed::Now(Keep::Ended));
+        check(empty, 14, 0, Owed::TooFar);
     }
 
     #[test]

@@ -157,6 +157,7 @@ impl<C: Catalog> Live<C> {
                     drop(waiting);
                     match held.map(|playlist| (owed(&playlist), playlist)) {
                         Some((Owed::Now(keep), playlist)) => render(&wish, &playlist, skip, keep),
+                        _ if directives.until.is_none() => render(&wish, &shown.borrow(), skip, Keep::Live),
                         _ => too_long(&wish, &meter),
                     }
                 }))

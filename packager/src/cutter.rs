@@ -87,6 +87,8 @@ pub(crate) struct Cutter {
     /// The next boundary, whatever makes it, gets a discontinuity.
     mark_next: bool,
     awaiting_sync: bool,
+    /// The session is one of a server that died: where its first segment may begin, until it does.
+    resumed: Option<MediaTime>,
     withdrawing: Option<String>,
     /// The clock is not the video's: it stopped while audio went on, or everything did.
     stalled: bool,
@@ -128,6 +130,7 @@ impl Cutter {
             rejoins: false,
             mark_next: false,
             awaiting_sync: false,
+            resumed: None,
             withdrawing: None,
             stalled: false,
             video: None,
@@ -288,18 +291,13 @@ impl Cutter {
         self.slate = begins;
     }
 
-    /// Begins with time that goes on in gaps from `at`, and with a discontinuity: nobody knows how well this clock goes on
-    /// with the one before.
-    pub fn resume(&mut self, at: MediaTime, now: Instant) -> Vec<Cue> {
-        let late = self.wall.cut();
-        self.plan.cut(self.next_msn, at, at, true, late);
-        let cues = vec![Cue::Boundary { msn: self.next_msn, at, discontinuity: true }];
-        self.next_msn += 1;
-        self.plan.settled = at;
+    /// The first segment begins at `at` or later, with a discontinuity: nobody knows how well this clock goes on with the one
+    /// before.
+    pub fn resume(&mut self, at: MediaTime, now: Instant) {
+        self.resumed = Some(at);
+        self.plan.settled = at - MediaTime::from_ticks(1);
         self.clock = Some((now, at));
-        self.stalled = true;
         self.awaiting_sync = self.has_video;
-        cues
     }
 
     /// The next boundary gets a discontinuity.
@@ -317,6 +315,9 @@ impl Cutter {
     /// Lets time go on when nothing comes; at once when the publisher is known to be `away`.
     pub fn tick(&mut self, now: Instant, away: bool) -> Vec<Cue> {
         let mut cues = Vec::new();
+        if let Some(at) = self.resumed.filter(|_| away) {
+            self.cut(at, at, true, &mut cues);
+        }
         let Some((at, _)) = self.clock.filter(|_| self.plan.open().is_some()) else { return cues };
         let silence = now.saturating_duration_since(at);
         if away || silence > SILENCE {
@@ -425,7 +426,11 @@ impl Cutter {
     fn cut(&mut self, end: MediaTime, start: MediaTime, discontinuity: bool, cues: &mut Vec<Cue>) {
         let is_first = self.plan.open().is_none();
         let withdrawing = self.withdrawing.take_if(|_| !is_first);
-        let discontinuity = !is_first && (discontinuity || self.mark_next || withdrawing.is_some());
+        let discontinuity = if is_first {
+            self.resumed.take().is_some()
+        } else {
+            discontinuity || self.mark_next || withdrawing.is_some()
+        };
         self.mark_next = false;
         if let Some(reason) = withdrawing {
             self.passthrough = false;

@@ -157,16 +157,13 @@ impl Packager {
         self.cutter.rejoin();
     }
 
-    /// Goes on with a session of a server that died: time goes on in gaps from `at`, the media time that belongs to
-    /// [`SessionPlan::wall_start`] and lies after everything published before. Call it once, before anything else, and
-    /// [`Packager::tick`] after it.
-    pub fn resume(&mut self, at: MediaTime, now: Instant) -> Vec<Cue> {
+    /// Goes on with a session of a server that died: its first segment begins at `at` or later, which was at `now`, is the media
+    /// time that belongs to [`SessionPlan::wall_start`] and lies after everything published before. Call it once, before
+    /// anything else; then come units, of a slate ([`Packager::begin_slate`]) or of the publisher, or [`Packager::away`] lists gaps.
+    pub fn resume(&mut self, at: MediaTime, now: Instant) {
         self.first_media = Some(now);
-        self.away = true;
-        let cues = self.cutter.resume(at, now);
-        self.planned(&cues);
-        self.settle(Some(now));
-        cues
+        self.anchor(at);
+        self.cutter.resume(at, now);
     }
 
     /// The publisher is gone for now. Until units come again, [`Packager::tick`] lets time go on in gaps.
@@ -306,9 +303,7 @@ impl Packager {
         for cue in cues {
             match cue {
                 Cue::Boundary { at, .. } if !self.anchored => {
-                    self.anchored = true;
-                    let (at, wall) = (*at, self.plan.wall_start);
-                    self.writers().for_each(|w| w.anchor(at, wall));
+                    self.anchor(*at);
                 }
                 Cue::Boundary { msn, .. } if self.feeding == Feeding::Passthrough && !self.cutter.passthrough() => {
                     self.feeding = Feeding::Retiring(msn - 1);
@@ -316,6 +311,12 @@ impl Packager {
                 Cue::Boundary { .. } | Cue::Withdraw { .. } => {}
             }
         }
+    }
+
+    fn anchor(&mut self, at: MediaTime) {
+        self.anchored = true;
+        let wall = self.plan.wall_start;
+        self.writers().for_each(|w| w.anchor(at, wall));
     }
 
     fn pass_through(&mut self, unit: &AccessUnit) {

@@ -69,7 +69,8 @@ fn a_session_goes_on_after_a_restart_of_the_server() {
     assert_eq!(empty.next_part, Some((41, 0)), "a player that asks for what comes next is held");
 
     let at = START + MediaTime::from_millis(100_000);
-    stage.cues.extend(stage.packager.resume(at, begun));
+    stage.packager.resume(at, begun);
+    stage.packager.away();
     for step in 1..=70 {
         stage.cues.extend(stage.packager.tick(begun + Duration::from_millis(step * 100)));
     }
@@ -98,6 +99,29 @@ fn a_session_goes_on_after_a_restart_of_the_server() {
 }
 
 /// The discontinuities of a session whose publisher was away for ten seconds and came back with `profile`.
+#[test]
+fn a_restarted_session_begins_with_the_first_media_there_is() {
+    let mut stage = Stage::new(|plan| (plan.run, plan.first_msn, plan.discontinuities) = (Some(9), 41, 3));
+    let begun = stage.now();
+    stage.packager.resume(START, begun);
+    let late = START + MediaTime::from_millis(2_600);
+    assert!(
+        stage.packager.tick(begun + Duration::from_millis(2_600)).is_empty(),
+        "nothing is listed for the time until then"
+    );
+    let (at, _) = stage.packager.begin_slate(begun + Duration::from_millis(2_600));
+    assert_eq!(at, START, "a slate begins where the session goes on");
+    stage.packager.end_slate();
+    let config = Arc::clone(&stage.config);
+    for n in 0..121 {
+        let now = begun + (late + RATE.time_of(n) - START).to_duration();
+        stage.packager.source(&picture(&config, late + RATE.time_of(n), n % 60 == 0), now);
+    }
+    let listed = stage.listed("source");
+    assert_eq!((listed.first_msn, breaks(&listed)), (41, vec![41]), "{listed:?}");
+    assert!(listed.segments.iter().all(|segment| !segment.gap));
+}
+
 fn breaks_after_return(profile: u8) -> (usize, usize) {
     let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
     stage.send(90, 60, true);

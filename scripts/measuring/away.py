@@ -17,11 +17,12 @@ from .relay import Relay
 from .server import Weir
 
 LOSSES = ("fin", "rst", "mute")
+PLAYERS = ("hlsjs", "shaka", "native", "vlc")
 BEFORE_S = 10
 AFTER_S = 25
 # From the publisher's first media to its picture, beyond what a player was behind before: a probe of the tracks (2 s at most), a
 # segment, and for who reads whole segments one more reload.
-BACK_WITHIN_S = {"hlsjs": 4, "shaka": 4, "native": 8, "vlc": 8}
+BACK_WITHIN_S = {"hlsjs": 4, "shaka": 4, "native": 8, "vlc": 8, "page": 4}
 # No stall is excused any more when the publisher has been back for so long.
 CALM_AFTER_S = 12
 # How much further behind live a player may be at the end than before the loss. One that falls silent is missed after 4 s only,
@@ -52,7 +53,7 @@ def measure(how, gap_s):
         weir.wait_live("show", segments=3)
         watch = stack.enter_context(Watch(weir, "show"))
         seconds = BEFORE_S + 5 + gap_s + AFTER_S
-        lines = {name: stack.enter_context(Relay(weir.http)) for name in BACK_WITHIN_S}
+        lines = {name: stack.enter_context(Relay(weir.http)) for name in PLAYERS}
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(lines)))
         watching = {name: pool.submit(vlc if name == "vlc" else browser, name, line.address, seconds) for name, line in lines.items()}
         wait_for("every player", 40, lambda: all(line.first_at for line in lines.values()))

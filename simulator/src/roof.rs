@@ -214,8 +214,11 @@ impl Live {
         };
         let mut live = Self::of(plan, self.source_rate, self.since_ms);
         let at = TIMELINE_START + MediaTime::from_millis((now_ms - self.since_ms) as i64);
-        let cues = live.packager.resume(at, now);
-        live.cues(&cues);
+        live.packager.resume(at, now);
+        // Gaps until the publisher is back, or nothing at all as while a slate is being made.
+        if epoch.is_multiple_of(2) {
+            live.packager.away();
+        }
         live
     }
 

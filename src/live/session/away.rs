@@ -8,6 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use store::Slate as Wanted;
 
+/// How often a slate that is waited for is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
 impl Session {
     /// The publisher is gone.
     pub(super) fn away(&mut self, end: FeedEnd) {
@@ -30,7 +33,7 @@ impl Session {
     }
 
     /// Time goes on in gaps as long as nothing comes.
-    fn list_gaps(&mut self) {
+    pub(super) fn list_gaps(&mut self) {
         if self.slate.reel().is_none() {
             lock(&self.packager).away();
         }
@@ -52,6 +55,15 @@ impl Session {
     /// A slate is about to be shown, so no gap is to be listed in its place.
     pub(super) fn awaits_slate(&self, now: Instant) -> bool {
         self.slate.is_made() && self.missing(now).is_some_and(|(_, lasted)| lasted < slate::WAITED_FOR_MAX)
+    }
+
+    /// Waits until the slate of a session that goes on after a restart is shown: players need what comes before the publisher's
+    /// media, and it is made in some tenths of a second.
+    pub(super) async fn slate_first(&mut self) {
+        while self.slate.comes_first() && self.awaits_slate(Instant::now()) {
+            tokio::time::sleep(LOOK).await;
+            self.watch(Instant::now());
+        }
     }
 
     /// Makes, shows or gives up a slate as time passes.

@@ -240,6 +240,9 @@ impl Session {
                 }
                 _ = tick.tick() => self.tick(),
             };
+            if probed.is_some() {
+                self.slate_first().await;
+            }
             // When it lost the stream meanwhile, this session waits for the one that has it.
             if let Some(probed) = probed
                 && let Some(found) = self.adopt(probed)

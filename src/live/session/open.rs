@@ -23,6 +23,9 @@ use transcoder::{Output, Transcoder, TranscoderConfig};
 const SHORT_KEYFRAME_MAX: Duration = Duration::from_millis(2_050);
 /// Where a publisher's timeline, and so a session's, begins (`ingest::Normaliser`).
 const TIMELINE_START: MediaTime = MediaTime::from_millis(10_000);
+/// A session goes on where the last segment that was noted began, so that a player's time has no hole (hls.js stands for ever at
+/// one), but so far back at most: silence is not made up for beyond that, and a player has given up by then.
+const BACK_MAX: Duration = Duration::from_secs(5);
 
 /// How long a session that a dead server left behind still waits for its publisher, and by which rules. `None` when it
 /// ended with its publisher or waits no longer.
@@ -129,7 +132,9 @@ impl Session {
         let stored = stored.context("what was kept of the session is of another version")?;
         let facts = stored.facts().context("what was kept of the session can't be read")?;
         let rungs = stored.rungs();
-        let now = SystemTime::now();
+        let gone = Duration::from_millis(u64::try_from(now_ms() - note.seen_ms).unwrap_or(0));
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let begun = now.checked_sub(gone.min(BACK_MAX)).unwrap_or(now);
         let plan = SessionPlan {
             stream: stream.name.clone(),
             session: note.session.clone(),
@@ -141,7 +146,7 @@ impl Session {
             passthrough: stored.passthrough,
             rungs: rungs.clone(),
             audio_encoded: stored.audio_encoded,
-            wall_start: now,
+            wall_start: wall - (now - begun),
         };
         let (packager, window) = Packager::new(plan);
         let live = Arc::new(Live::new(window, stored.since(), Facts::of(&facts)));
@@ -168,17 +173,22 @@ impl Session {
             live: Arc::clone(&live),
             target_s: stored.target_s,
             notes: Notes::new(context, note, true),
-            slate: Slate::new(stream.settings.slate, Instant::now()),
+            slate: Slate::new(stream.settings.slate, begun),
             source: None,
-            away_since: Some(Instant::now()),
+            away_since: Some(now),
         };
         // Media time has gone on with the wall clock; a clock that was set back must not take it back.
-        let since = now.duration_since(stored.since()).unwrap_or_default();
+        let since = (wall - (now - begun)).duration_since(stored.since()).unwrap_or_default();
         let at = TIMELINE_START + MediaTime::from(since);
-        let cues = lock(&session.packager).resume(at, Instant::now());
-        for cue in cues {
-            session.cue(cue);
+        lock(&session.packager).resume(at, begun);
+        session.slate.resume(session.facts.audio.as_ref().map(|audio| &audio.config), at);
+        if session.slate.wanted == store::Slate::Off {
+            session.list_gaps();
+        } else {
+            let facts = session.facts.clone();
+            session.employ(&facts);
         }
+        session.watch(now);
         context.hub.show(&stream.name, live);
         Ok(session)
     }

@@ -5,6 +5,7 @@
 //! every rendition, as any change of source is (DESIGN 8.6).
 
 use super::super::Context;
+use bytes::Bytes;
 use media::{AccessUnit, AudioConfig, MediaTime, Track, silence};
 use packager::SourceFacts;
 use std::sync::Arc;
@@ -14,6 +15,10 @@ use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 use transcoder::slate::{Clip, Frame, Group, Reel, Shown, Start};
 
+/// What is shown of a session whose pictures died with the server: nothing else is known of them.
+const BLACK: &[u8] = include_bytes!("black.png");
+/// A publisher that is gone is covered after so long.
+pub(super) const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// A slate that is being made is waited for until so much is missing; then time goes on in gaps. Shaka and VLC end at a gap.
 pub(super) const WAITED_FOR_MAX: Duration = Duration::from_secs(6);
 /// A session that waits for its publisher for less than this shows no slate: it would hardly be seen.
@@ -51,7 +56,7 @@ impl Missing {
     fn patience(self) -> (Duration, Duration) {
         let ms = Duration::from_millis;
         match self {
-            Self::Publisher => (ms(0), ms(1_000)),
+            Self::Publisher => (ms(0), SHOWN_AFTER),
             Self::Media => (ms(2_000), ms(3_900)),
             Self::Pictures => (ms(1_200), ms(1_800)),
         }
@@ -65,6 +70,8 @@ pub(super) struct Slate {
     /// What the stream wanted when it was last asked.
     pub wanted: Wanted,
     group: Group,
+    /// Nothing was published since the server died.
+    resumes: bool,
     /// The sound given last and where it ends.
     sound: Option<(Arc<AudioConfig>, MediaTime)>,
     pictures_heard: Instant,
@@ -110,7 +117,18 @@ impl Slate {
     /// The slate of a session that begins now.
     pub fn new(wanted: Wanted, now: Instant) -> Self {
         let (group, sound) = (Group::default(), None);
-        Self { stage: Stage::Idle, wanted, group, sound, pictures_heard: now, sound_heard: now }
+        Self { stage: Stage::Idle, wanted, group, resumes: false, sound, pictures_heard: now, sound_heard: now }
+    }
+
+    /// The session is one of a server that died, and all is missing from `at` on. The slate comes before anything else.
+    pub fn resume(&mut self, usual: Option<&Arc<AudioConfig>>, at: MediaTime) {
+        self.resumes = true;
+        self.sound = usual.map(|config| (Arc::clone(config), at));
+    }
+
+    /// A publisher has to wait until the slate has begun.
+    pub fn comes_first(&self) -> bool {
+        self.resumes && self.is_made()
     }
 
     /// A unit of the publisher's is published at `now`.
@@ -173,6 +191,7 @@ impl Slate {
     /// Looks at the time: `missing` for so long, while a publisher that came back has been looked at for `looked_at`.
     pub fn tick(&mut self, missing: Missing, lasted: Duration, looked_at: Option<Duration>) -> Step {
         let (make, show) = missing.patience();
+        let is_due = lasted >= show && looked_at.is_none_or(|time| time >= LOOKED_AT_MAX);
         match &mut self.stage {
             Stage::Idle if lasted >= make => Step::Make,
             Stage::Making { made, .. } => match made.try_recv() {
@@ -190,7 +209,7 @@ impl Slate {
                     Step::GoWithout
                 }
             },
-            Stage::Ready(_) if lasted >= show && looked_at.is_none_or(|time| time >= LOOKED_AT_MAX) => Step::Show,
+            Stage::Ready(_) if is_due || self.resumes => Step::Show,
             Stage::Idle | Stage::Ready(_) | Stage::Showing(_) | Stage::Without => Step::Wait,
         }
     }
@@ -211,6 +230,7 @@ impl Slate {
         if let Stage::Ready(clip) = &mut self.stage {
             let reel = Reel::new(clip.take(), Start { at, clock: (now, time), now });
             self.stage = Stage::Showing(Box::new(reel));
+            self.resumes = false;
         }
     }
 
@@ -319,7 +339,7 @@ async fn prepare(
     if wanted == Wanted::Off {
         return Some(Made { wanted, clip: None });
     }
-    if missing == Missing::Publisher {
+    if missing == Missing::Publisher && !group.is_empty() {
         tokio::time::sleep(TAKEOVER).await;
     }
     let Some(video) = &facts.video else { return Some(Made { wanted, clip: None }) };
@@ -328,7 +348,7 @@ async fn prepare(
     let frame = Frame { video: newest, rate: video.frame_rate, bitrate_bps: video.bitrate_bps };
     let shown = match image {
         Some(image) => Shown::Image(image.into()),
-        None if group.is_empty() => return None,
+        None if group.is_empty() => Shown::Image(Bytes::from_static(BLACK)),
         None => Shown::Last(group),
     };
     match context.settings.slates.make(&frame, shown).await {
@@ -352,7 +372,6 @@ pub(super) async fn until(due: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use media::{AudioCodec, Config};
 
     const fn ms(millis: u64) -> Duration {
@@ -401,6 +420,17 @@ mod tests {
         slate.rest();
         assert_eq!(slate.tick(Missing::Media, ms(1_900), None), Step::Wait, "a network that stalls");
         assert_eq!(slate.tick(Missing::Media, ms(2_000), None), Step::Make);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_goes_on_after_a_restart_shows_its_slate_before_anything_else() {
+        let mut slate = made(Some(Wanted::Last));
+        slate.resume(None, ms_of(20_000));
+        assert!(slate.comes_first());
+        assert_eq!(slate.tick(Missing::Publisher, ms(10), Some(ms(0))), Step::Wait);
+        assert_eq!(slate.tick(Missing::Publisher, ms(20), Some(ms(10))), Step::Show, "though a publisher waits");
+        slate.show((ms_of(20_000), ms_of(23_000)), Instant::now());
+        assert!(!slate.comes_first());
     }
 
     #[tokio::test]

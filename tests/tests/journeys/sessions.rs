@@ -272,8 +272,9 @@ fn a_killed_server_goes_on_with_its_sessions() {
     for (follower, path) in followers.iter().zip(&paths) {
         let seen = until("media", follower, |seen| seen.has_media_after(0) && seen.segments.len() > 3);
         seen.expect_continuous();
-        assert_eq!(seen.discontinuities().len(), 1, "{path}: {seen:?}");
-        let first = seen.segments.values().find(|s| !s.gap).expect("media");
+        // Black pictures in silence stand in for the time since the server was killed, so that players have no hole to cross.
+        assert_eq!((seen.discontinuities().len(), seen.gaps()), (2, vec![]), "{path}: {seen:?}");
+        let first = seen.segments.values().next().expect("media");
         assert!(first.uri.contains('-') && first.map.contains('-'), "no name is used twice: {first:?}");
         let media = server.get(&hls::resolve(path, &first.uri));
         assert_eq!(media.status, 200, "{path}");
@@ -290,5 +291,6 @@ fn a_killed_server_goes_on_with_its_sessions() {
     let old_ms = old.wall.as_deref().map(hls::wall_ms).expect("a date") as f64;
     let first = seen.segments.values().next().expect("segments");
     let first_ms = hls::wall_ms(first.wall.as_deref().expect("a date")) as f64;
-    assert!(first_ms > old_ms && first_ms - old_ms < 30_000.0, "{} ms", first_ms - old_ms);
+    // A note that is lost with the server puts it where the segment before the open one began.
+    assert!((-500.0..30_000.0).contains(&(first_ms - old_ms)), "{} ms", first_ms - old_ms);
 }

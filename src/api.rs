@@ -6,12 +6,13 @@
 
 mod error;
 mod gate;
+mod health;
 mod live;
 mod shapes;
 mod slate;
 mod streams;
 
-pub use live::{LiveRendition, LiveState, LiveStream, LiveView};
+pub use live::{LiveHealth, LiveRendition, LiveState, LiveStream, LiveView};
 pub use shapes::IngestAddresses;
 pub use slate::IMAGE_BYTES_MAX;
 
@@ -123,6 +124,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(streams::stop))
         .routes(routes!(streams::allow))
         .routes(routes!(streams::audit))
+        .routes(routes!(health::show))
         .merge(images())
 }
 

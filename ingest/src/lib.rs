@@ -35,6 +35,7 @@
 mod census;
 mod connection;
 mod door;
+pub mod health;
 mod intake;
 mod limits;
 mod normaliser;

@@ -5,6 +5,7 @@ use super::error::ApiError;
 use super::shapes::{LiveList, LiveShape, Problem};
 use axum::Json;
 use axum::extract::{Path, State};
+use ingest::health::{Measured, Report};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,12 +24,26 @@ pub trait LiveView: Send + Sync + 'static {
         self.streams().into_iter().find(|s| s.name == name)
     }
 
+    /// How the publisher of a stream that is live is doing; `None` when it is not live, or was not looked at yet.
+    fn health(&self, name: &str) -> Option<LiveHealth>;
+
     /// Sends the stream's publisher away and ends its session; false when there is neither. With `hold` nobody is
     /// admitted for so long, or until [`LiveView::allow`].
     fn stop(&self, name: &str, hold: Option<Duration>) -> bool;
 
     /// Publishers are admitted again.
     fn allow(&self, name: &str);
+}
+
+/// How the publisher of a live stream is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveHealth {
+    /// The session's name, as in its playlists' URLs.
+    pub session: String,
+    /// The numbers of the last ten seconds.
+    pub measured: Measured,
+    /// What they mean.
+    pub report: Report,
 }
 
 /// A stream that is live.

@@ -3,9 +3,10 @@
 use super::*;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
+use ingest::health::{Code, Issue, Measured, Report, Severity, Verdict};
 use serde_json::{Value, json};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use store::Location;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -33,6 +34,24 @@ impl LiveView for OneLive {
             renditions: vec![LiveRendition { name: "480p".into(), resting: true }],
             withheld: vec!["720p".into()],
         }]
+    }
+
+    fn health(&self, name: &str) -> Option<LiveHealth> {
+        let issue = Issue {
+            code: Code::NoAudio,
+            severity: Severity::Bad,
+            value: 1.0,
+            limit: 0.0,
+            unit: "",
+            since: UNIX_EPOCH + Duration::from_secs(1),
+            problem: "No sound arrives.".into(),
+            cure: "Unmute it.".into(),
+        };
+        (name == "show").then(|| LiveHealth {
+            session: "s-1".into(),
+            measured: Measured::default(),
+            report: Report { verdict: Verdict::Bad, issues: vec![issue] },
+        })
     }
 
     fn stop(&self, name: &str, hold: Option<Duration>) -> bool {
@@ -85,6 +104,23 @@ impl Bed {
         let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
+}
+
+#[tokio::test]
+async fn the_operator_is_told_what_is_wrong_and_others_are_told_nothing() {
+    let bed = Bed::new().await;
+    let (status, told) = bed.ask("GET", "/api/v1/streams/show/health", None).await;
+    assert_eq!((status, &told["verdict"], &told["session"]), (StatusCode::OK, &json!("bad"), &json!("s-1")));
+    let issue = json!({ "code": "no_audio", "severity": "bad", "value": 1.0, "limit": 0.0, "unit": "", "since_ms": 1_000,
+        "problem": "No sound arrives.", "cure": "Unmute it." });
+    assert_eq!(told["issues"], json!([issue]));
+    let (status, _) = bed.ask_as(None, "GET", "/api/v1/streams/show/health", None).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let (status, _) = bed.ask("GET", "/api/v1/streams/other/health", None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    bed.ask("POST", "/api/v1/streams", Some(json!({ "name": "other" }))).await;
+    let (status, told) = bed.ask("GET", "/api/v1/streams/other/health", None).await;
+    assert_eq!((status, &told["verdict"], &told["issues"]), (StatusCode::OK, &json!("no_data"), &json!([])));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! It holds no media and makes no decision about one. Every change of who publishes goes through a stream's
 //! [`Keeper`] under the table's lock, so that what was decided is what is done.
 
-use super::session::{Arrival, Facts};
+use super::session::{Arrival, Facts, Health};
 use bytes::Bytes;
 use ingest::Refusal;
 use ingest::session::{Begun, Caller, Decision, Departure, Keeper, PublisherId, Reason, Rules, State};
@@ -63,6 +63,8 @@ pub struct Live {
     pub shortage: Mutex<Shortage>,
     /// A slate stands in for the publisher, or is about to.
     pub slate: AtomicBool,
+    /// How its publisher is doing; `None` before the first look.
+    pub health: Mutex<Option<Health>>,
     /// When it ended, if it did.
     pub ended: Mutex<Option<Instant>>,
 }
@@ -78,6 +80,7 @@ impl Live {
             captions: AtomicBool::new(false),
             shortage: Mutex::default(),
             slate: AtomicBool::new(false),
+            health: Mutex::default(),
             ended: Mutex::default(),
         }
     }
@@ -105,6 +108,11 @@ impl Live {
     /// Whether a slate stands in for the publisher, or is about to.
     pub fn has_slate(&self) -> bool {
         self.slate.load(Ordering::Relaxed)
+    }
+
+    /// How its publisher is doing, once that was looked at.
+    pub fn health(&self) -> Option<Health> {
+        lock(&self.health).clone()
     }
 
     /// Whether it still runs.

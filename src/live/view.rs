@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::hub::Live;
-use crate::api::{LiveRendition, LiveState, LiveStream, LiveView};
+use crate::api::{LiveHealth, LiveRendition, LiveState, LiveStream, LiveView};
 use bytes::Bytes;
 use ingest::session::{Reason, State};
 use media::Track;
@@ -40,6 +40,13 @@ impl Catalog for View {
 impl LiveView for View {
     fn streams(&self) -> Vec<LiveStream> {
         self.context.hub.live().iter().map(|(name, live, state)| describe(name, live, *state)).collect()
+    }
+
+    fn health(&self, name: &str) -> Option<LiveHealth> {
+        let live = self.context.hub.newest(name).filter(|live| live.is_live())?;
+        let health = live.health()?;
+        let session = live.window.session().to_owned();
+        Some(LiveHealth { session, measured: health.measured, report: health.report })
     }
 
     fn stop(&self, name: &str, hold: Option<Duration>) -> bool {

@@ -191,16 +191,26 @@ impl State {
         }
     }
 
+    /// The newest picture of the slowest rung at work, and how far the source is ahead of it.
+    fn lag(&self) -> Option<(MediaTime, MediaTime)> {
+        let slowest = self.rungs.iter().filter(|lane| !lane.rests).filter_map(|lane| lane.newest).min()?;
+        Some((slowest, self.intake.newest_dts()? - slowest))
+    }
+
+    /// What of a lag is too much: beside the pictures every worker holds, and what came in a burst.
+    fn late(&self, lag: MediaTime, now: Instant) -> MediaTime {
+        lag - frame_rate(self).time_of(load::HELD) - self.burst.left(now)
+    }
+
     /// Relieves a worker that is late of its largest rung at work, or gives one back; says so.
     pub fn balance(&mut self, now: Instant) -> Option<Output> {
         if self.finish || self.urgent.is_some() || self.succession.is_some() {
             return None;
         }
-        let slowest = self.rungs.iter().filter(|lane| !lane.rests).filter_map(|lane| lane.newest).min()?;
-        let lag = self.intake.newest_dts()? - slowest;
-        let held = frame_rate(self).time_of(load::HELD);
+        let (slowest, lag) = self.lag()?;
+        let late = self.late(lag, now);
         let resting = self.rungs.iter().filter(|lane| lane.rests).count();
-        let step = self.load.look(lag - held - self.burst.left(now), self.rungs.len() - resting, resting, now)?;
+        let step = self.load.look(late, self.rungs.len() - resting, resting, now)?;
         let rests = step == Step::Shed;
         let area = |lane: &Lane| u64::from(lane.rung.width) * u64::from(lane.rung.height);
         // A rung that has given nothing yet may be one the worker has not been told of.
@@ -264,6 +274,13 @@ impl Transcoder {
             metrics::counter!("weir_transcoder_input_dropped_total").increment(dropped);
         }
         self.shared.changed.notify_waiters();
+    }
+
+    /// How late the worker is, beside the pictures it always holds; `None` before its first unit, and without rungs.
+    pub fn late(&self) -> Option<Duration> {
+        let state = self.shared.state();
+        let (_, lag) = state.lag()?;
+        Some(state.late(lag, std::time::Instant::now()).max(MediaTime::ZERO).to_duration())
     }
 
     /// Every rung starts an IDR with exactly this pts. Comes before the first unit with pts at or after `at`.

@@ -19,6 +19,9 @@ impl Session {
             return;
         }
         self.away_since = Some(Instant::now());
+        if end == FeedEnd::Lost {
+            self.vitals.lost(Instant::now());
+        }
         metrics::counter!("weir_session_away_total").increment(1);
         tracing::info!("the publisher is away");
         self.slate.rest();

@@ -11,8 +11,10 @@ mod plan;
 mod slate;
 mod source;
 mod stored;
+mod vitals;
 
 pub use source::Arrival;
+pub use vitals::Health;
 
 use super::Context;
 use super::hub::{Live, Post};
@@ -29,6 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 use transcoder::{Ladder, Output, Share, SourceShape, Transcoder};
+use vitals::Vitals;
 
 /// What is still inside the worker when the source ends may take this long to come out.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -198,6 +201,7 @@ struct Session {
     source: Option<Source>,
     away_since: Option<Instant>,
     slate: Slate,
+    vitals: Vitals,
 }
 
 /// Why the loop of a session ended.
@@ -261,6 +265,7 @@ impl Session {
     /// Another publisher has the stream from now on.
     fn arrive(&mut self, arrival: Arrival) {
         self.away(FeedEnd::Lost);
+        self.vitals.arrived();
         self.source = Some(Source::new(arrival, Prober::new()));
     }
 
@@ -332,18 +337,23 @@ impl Session {
     fn item(&mut self, item: FeedItem) {
         match item {
             FeedItem::Unit(unit) => {
+                let now = Instant::now();
+                self.vitals.unit(&unit, now);
                 let unit = match &mut self.source {
                     Some(source) => {
-                        source.heard = Instant::now();
+                        source.heard = now;
                         source.shifted(unit)
                     }
                     None => unit,
                 };
-                if self.takes(&unit, Instant::now()) {
+                if self.takes(&unit, now) {
                     self.unit(unit);
                 }
             }
-            FeedItem::Break => lock(&self.packager).break_(),
+            FeedItem::Break => {
+                self.vitals.fault(Instant::now());
+                lock(&self.packager).break_();
+            }
             FeedItem::Lost { units } => {
                 metrics::counter!("weir_session_lost_units_total").increment(units);
                 tracing::warn!(units, "the session was late and lost units of its source");
@@ -391,6 +401,7 @@ impl Session {
             Cue::Withdraw { at, reason } => {
                 metrics::counter!("weir_passthrough_withdrawn_total").increment(1);
                 tracing::warn!(reason, "the source is re-encoded from here on");
+                self.vitals.withhold(&reason);
                 let is_hevc = self.facts.video.as_ref().is_some_and(plan::is_hevc);
                 // HEVC has an H.264 rung of its size already; it just ends.
                 if let (Some(shape), false) = (&self.shape, is_hevc) {
@@ -448,6 +459,7 @@ impl Session {
             }
         };
         self.watch(now);
+        self.examine(now);
         // Media that comes back is placed where it began to come, so the gap does not grow while it is being looked at.
         if probing.is_none() && !self.awaits_slate(now) {
             let cues = lock(&self.packager).tick(now);
@@ -456,6 +468,19 @@ impl Session {
             }
         }
         None
+    }
+
+    /// Looks once a second at how the publisher is doing.
+    fn examine(&mut self, now: Instant) {
+        let is_attended = self.source.as_ref().is_some_and(|source| source.probing_since().is_none());
+        let shed = || {
+            let shortage = self.live.shortage();
+            shortage.withheld.into_iter().chain(shortage.resting).collect()
+        };
+        let late = || self.transcoder.as_ref().and_then(Transcoder::late);
+        if let Some(health) = self.vitals.look(shed, late, is_attended, now) {
+            *lock(&self.live.health) = Some(health);
+        }
     }
 
     async fn close(mut self) {

@@ -7,6 +7,7 @@ use super::plan::{self, Choices};
 use super::slate::Slate;
 use super::source::{Probed, Source};
 use super::stored::StoredPlan;
+use super::vitals::Vitals;
 use super::{Facts, Session, lock};
 use anyhow::Context as _;
 use ingest::session::Rules;
@@ -58,7 +59,7 @@ impl Session {
             Some(key) => key.keyframe_interval,
             None => Some(Duration::from_secs(2)),
         };
-        let Choices { passthrough, rungs, withheld, share, ladder, shape } =
+        let Choices { passthrough, rungs, withheld, reencoded, share, ladder, shape } =
             plan::choose(context, &stream.settings, keyframe_interval, &probed.facts)?;
         let audio_encoded = probed.facts.audio.as_ref().is_some_and(|a| !a.passthrough);
         let plan = SessionPlan {
@@ -119,6 +120,7 @@ impl Session {
             slate: Slate::new(stream.settings.slate, Instant::now()),
             source: Some(source),
             away_since: None,
+            vitals: Vitals::new(reencoded, Instant::now()),
         };
         session.employ(&probed.facts);
         context.hub.show(stream_name, live);
@@ -176,6 +178,7 @@ impl Session {
             slate: Slate::new(stream.settings.slate, begun),
             source: None,
             away_since: Some(now),
+            vitals: Vitals::new(None, now),
         };
         // Media time has gone on with the wall clock; a clock that was set back must not take it back.
         let since = (wall - (now - begun)).duration_since(stored.since()).unwrap_or_default();

@@ -9,7 +9,7 @@ use store::StreamSettings;
 use transcoder::{Ladder, Share, SourceShape};
 
 /// A source whose keyframes are at most this far apart can be passed through (DESIGN decision 4).
-const PASSTHROUGH_KEYFRAME_MAX: Duration = Duration::from_secs(3);
+pub const PASSTHROUGH_KEYFRAME_MAX: Duration = Duration::from_secs(3);
 /// Frame rates that differ by less are the same.
 const SAME_RATE: f64 = 0.01;
 
@@ -18,10 +18,21 @@ pub struct Choices {
     pub rungs: Vec<media::Rung>,
     /// Names of those that found no room.
     pub withheld: Vec<String>,
+    /// Why the source is not passed through although the stream's settings allow it: cause and cure.
+    pub reencoded: Option<Reencoded>,
     /// What is planned on for them.
     pub share: Option<Share>,
     pub ladder: Ladder,
     pub shape: Option<SourceShape>,
+}
+
+/// Why a source is re-encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reencoded {
+    /// For what it is: one plain sentence with its cure.
+    Unfit(String),
+    /// Its key's last session had keyframes this far apart.
+    Remembered(Duration),
 }
 
 /// Not even the smallest rendition fits what other sessions leave of the machine.
@@ -48,6 +59,7 @@ pub fn choose(
             passthrough: false,
             rungs: Vec::new(),
             withheld: Vec::new(),
+            reencoded: None,
             share: None,
             ladder,
             shape: None,
@@ -76,7 +88,12 @@ pub fn choose(
             "this machine can't encode the whole ladder beside the streams that are live; its largest renditions are left out"
         );
     }
-    Ok(Choices { passthrough, rungs, withheld, share: Some(share), ladder, shape: Some(shape) })
+    let reencoded = match (&video.passthrough, keyframe_interval) {
+        _ if passthrough || !settings.passthrough => None,
+        (Err(reason), _) => Some(Reencoded::Unfit(reason.clone())),
+        (Ok(()), interval) => interval.map(Reencoded::Remembered),
+    };
+    Ok(Choices { passthrough, rungs, withheld, reencoded, share: Some(share), ladder, shape: Some(shape) })
 }
 
 pub fn is_hevc(video: &VideoFacts) -> bool {

@@ -8,6 +8,7 @@ mod capacity;
 mod clocks;
 mod database;
 mod faults;
+mod health;
 mod keys;
 mod life;
 mod publish;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_secs(10);
 /// Seconds of the bit rate's history that a swing is looked for in.
 const SECONDS: usize = 30;
+/// A swing is looked for in stretches of so many seconds: a second that holds the keyframe is larger than the one that does not.
+const STRETCH: usize = 4;
 /// Groups of pictures remembered.
 const GROUPS: usize = 6;
 /// A frame time this much off the usual one, as a share of it, is irregular: more than what stamps in whole milliseconds do.
@@ -140,6 +142,17 @@ impl VideoGauge {
         self.second.1 += bytes as u64;
     }
 
+    /// The largest stretch in multiples of the mean; one while too little is known.
+    fn swing(&self) -> f64 {
+        if self.seconds.len() < SECONDS / 2 {
+            return 1.0;
+        }
+        let seconds: Vec<u64> = self.seconds.iter().copied().collect();
+        let mean = seconds.iter().sum::<u64>() as f64 / seconds.len() as f64;
+        let largest = seconds.windows(STRETCH).map(|stretch| stretch.iter().sum::<u64>()).max().unwrap_or(0);
+        largest as f64 / STRETCH as f64 / mean.max(1.0)
+    }
+
     fn look(&mut self, now: Instant) -> Option<Picture> {
         self.arrivals.forget(now);
         self.count(0, now);
@@ -157,8 +170,6 @@ impl VideoGauge {
         let whole = || self.groups.iter().map(|group| group.as_secs_f64());
         let mean_s = whole().sum::<f64>() / self.groups.len().max(1) as f64;
         let spread_s = whole().fold(0.0, f64::max) - whole().fold(f64::MAX, f64::min);
-        let rates = || self.seconds.iter().map(|bytes| *bytes as f64 * 8.0);
-        let mean_bps = rates().sum::<f64>() / self.seconds.len().max(1) as f64;
         Some(Picture {
             size: self.size,
             fps: MediaTime::HZ as f64 / frame_ticks,
@@ -167,7 +178,7 @@ impl VideoGauge {
             keyframe_jitter: if self.groups.len() < 3 { 0.0 } else { spread_s / mean_s },
             b_frames: self.runs.0.max(self.runs.1),
             irregular: 1.0 - regular.len() as f64 / steps.len() as f64,
-            swing: if self.seconds.len() < SECONDS / 2 { 1.0 } else { rates().fold(0.0, f64::max) / mean_bps.max(1.0) },
+            swing: self.swing(),
             pace: (real_s >= WINDOW.as_secs_f64() / 2.0).then(|| media_s / real_s),
         })
     }

@@ -57,7 +57,7 @@ pub struct Picture {
     pub b_frames: u32,
     /// The share of frame times that are not the usual one, 0 to 1.
     pub irregular: f64,
-    /// The largest second of the last thirty, in multiples of their mean.
+    /// The largest four seconds of the last thirty, in multiples of their mean.
     pub swing: f64,
     /// Seconds of media that came in each second; `None` before five seconds.
     pub pace: Option<f64>,
@@ -85,7 +85,7 @@ pub struct Limits {
     pub b_frames: u32,
     /// Share of irregular frame times. Passthrough is withdrawn at some (measured with a phone's camera: 0.2 to 0.6).
     pub irregular: f64,
-    /// The largest second in multiples of the mean. CBR of x264 stays below 1.5, measured over scene cuts.
+    /// The largest four seconds in multiples of the mean.
     pub swing: f64,
     /// Seconds of media a second: below it, viewers run dry.
     pub pace: f64,
@@ -106,7 +106,7 @@ impl Default for Limits {
             keyframe_jitter: 0.3,
             b_frames: 2,
             irregular: 0.05,
-            swing: 2.5,
+            swing: 2.0,
             pace: 0.95,
             skew_s: 0.5,
             lag_s: 1.0,

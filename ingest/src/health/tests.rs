@@ -220,6 +220,26 @@ fn a_gauge_sees_long_groups_many_b_frames_and_a_slow_line() {
 }
 
 #[test]
+fn a_second_with_a_large_keyframe_is_no_swing_but_a_burst_of_seconds_is() {
+    let swing = |bytes: fn(i64) -> usize| {
+        let (mut gauge, start) = (Gauge::default(), Instant::now());
+        let mut now = start;
+        for n in 0..30 * 30 {
+            let dts = MediaTime::from_millis(n * 1_000 / 30);
+            now = start + Duration::from_millis(n as u64 * 1_000 / 30);
+            let data = bytes::Bytes::from(vec![0; bytes(n)]);
+            gauge.push(&AccessUnit { config: video(), dts, pts: dts, sync: n % 60 == 0, data }, now);
+        }
+        gauge.look(now).video.expect("pictures").swing
+    };
+    // A still picture: a keyframe in every other second and nearly nothing in between.
+    let still = swing(|n| if n % 60 == 0 { 60_000 } else { 100 });
+    assert!(still < 1.2, "{still}");
+    let burst = swing(|n| if (300..450).contains(&n) { 20_000 } else { 2_000 });
+    assert!(burst > 2.0, "{burst}");
+}
+
+#[test]
 fn a_gauge_forgets_a_track_that_stopped() {
     let mut gauge = Gauge::default();
     let start = Instant::now();

@@ -25,8 +25,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_BYTES: usize = 16 << 10;
 
-/// Shows the card whenever the stream is without a publisher and without a session that waits for one, until the server
-/// stops.
+/// Shows the card whenever the stream is without a publisher and without a session that waits for one, and other streams
+/// leave room for it, until the server stops.
 pub async fn run(context: Arc<Context>, rtmp: SocketAddr) {
     let Some(pass) = &context.test_card else { return };
     loop {
@@ -34,7 +34,9 @@ pub async fn run(context: Arc<Context>, rtmp: SocketAddr) {
             () = context.stop.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        if context.hub.idle(STREAM).is_none_or(|idle| idle < RETURN_AFTER) {
+        if context.hub.idle(STREAM).is_none_or(|idle| idle < RETURN_AFTER)
+            || !context.hub.has_room(STREAM, context.settings.streams_max)
+        {
             continue;
         }
         match context.store.stream(STREAM).await {

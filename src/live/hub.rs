@@ -206,6 +206,20 @@ impl Table {
         let is_live = |stream: &Stream| stream.publisher.is_some() || stream.running.is_some();
         self.streams.iter().filter(|(other, stream)| *other != name && is_live(stream)).count()
     }
+
+    /// The stream but this one that shows the test card, if one does.
+    fn card(&self, name: &str) -> Option<&str> {
+        let is_card = |stream: &Stream| stream.publisher.as_ref().is_some_and(|p| p.key_id.is_none());
+        self.streams.iter().find(|(other, stream)| *other != name && is_card(stream)).map(|(other, _)| other.as_str())
+    }
+
+    /// Sends the test card of another stream away; its place is free from now on.
+    fn dismiss_card(&mut self, name: &str) {
+        let Some(card) = self.card(name).map(str::to_owned) else { return };
+        let entry = self.stream(&card);
+        let decisions = entry.keeper.close(Reason::CardStandsBack);
+        entry.obey(&card, decisions);
+    }
 }
 
 /// A panic can't leave these short sections half done, so poison is ignored.
@@ -215,7 +229,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Hub {
     /// Makes the candidate the stream's publisher, if its keeper agrees; the one before is sent away. What is received is
-    /// the reason when that happens to this one.
+    /// the reason when that happens to this one. Where streams are as many as may be, the test card makes room.
     ///
     /// # Errors
     /// Why not.
@@ -226,11 +240,15 @@ impl Hub {
     ) -> Result<(PublisherId, oneshot::Receiver<Refusal>), Reason> {
         let Candidate { peer, encoder, key_id, rules, streams_max } = candidate;
         let mut table = lock(&self.streams);
-        let live = table.others(stream);
+        let others = table.others(stream);
+        let live = others - usize::from(key_id.is_some() && table.card(stream).is_some());
         if live >= streams_max {
             let reason = Reason::Full { live, most: streams_max };
             metrics::counter!("weir_session_refused_total", "reason" => reason.label()).increment(1);
             return Err(reason);
+        }
+        if others >= streams_max {
+            table.dismiss_card(stream);
         }
         table.admissions += 1;
         let id = PublisherId(table.admissions);
@@ -252,6 +270,16 @@ impl Hub {
         let (dismiss, dismissal) = oneshot::channel();
         entry.publisher = Some(Publisher { dismiss, key_id });
         Ok((id, dismissal))
+    }
+
+    /// Whether one more stream may be live.
+    pub fn has_room(&self, stream: &str, streams_max: usize) -> bool {
+        lock(&self.streams).others(stream) < streams_max
+    }
+
+    /// Sends the test card away if it is shown on another stream.
+    pub fn dismiss_card(&self, stream: &str) {
+        lock(&self.streams).dismiss_card(stream);
     }
 
     /// The first media of a publisher came. With `Some` a session begins, whose task the caller starts; else the session

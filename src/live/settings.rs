@@ -16,7 +16,7 @@ pub struct Settings {
     pub thumb_every: Option<Duration>,
     /// What this machine can encode.
     pub budget: Budget,
-    /// Streams that may be live at once, the test card's too.
+    /// Streams that may be live at once; the test card's is one while there is room for it.
     pub streams_max: usize,
     /// The most memory a session's worker may hold, bytes.
     pub worker_memory_max: u64,

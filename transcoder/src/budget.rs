@@ -21,7 +21,14 @@ pub struct Budget {
     cores: usize,
     /// Luma samples a core encodes in a second.
     speed: f64,
-    used: Arc<Mutex<f64>>,
+    used: Arc<Mutex<Used>>,
+}
+
+/// Cores that are planned on.
+#[derive(Debug, Default)]
+struct Used {
+    firm: f64,
+    lent: f64,
 }
 
 /// A part of a [`Budget`], given back when dropped.
@@ -29,6 +36,7 @@ pub struct Budget {
 pub struct Share {
     budget: Budget,
     cores: f64,
+    is_lent: bool,
 }
 
 impl Budget {
@@ -38,9 +46,15 @@ impl Budget {
         Self { cores: cores.max(1), speed: speed.max(1.0), used: Arc::default() }
     }
 
-    /// Cores that no session has planned on.
+    /// Cores that no session has planned on, but those that are lent.
     pub fn free(&self) -> f64 {
-        (self.cores as f64 * SHARE - *self.used()).max(0.0)
+        (self.cores as f64 * SHARE - self.used().firm).max(0.0)
+    }
+
+    /// Whether what is lent is needed by others.
+    pub fn is_overdrawn(&self) -> bool {
+        let used = self.used();
+        used.lent > NOTHING && used.firm + used.lent > self.cores as f64 * SHARE
     }
 
     /// Takes the largest ladder that fits what is free: rungs go from the top, as each costs as much as all below it. With
@@ -50,25 +64,25 @@ impl Budget {
     /// The cores it would take at least, when even that does not fit.
     pub fn take(&self, rungs: &mut Vec<Rung>, source: &SourceShape, needs_one: bool) -> Result<Share, f64> {
         let mut used = self.used();
-        let free = self.cores as f64 * SHARE - *used;
+        let free = self.cores as f64 * SHARE - used.firm;
         let mut cores = self.cost(rungs, source);
         while cores > free && rungs.len() > usize::from(needs_one) {
             rungs.remove(0);
             cores = self.cost(rungs, source);
         }
         // The first session of a machine gets its smallest rung however slow the machine is.
-        if cores > free && *used > NOTHING {
+        if cores > free && used.firm > NOTHING {
             return Err(cores);
         }
-        *used += cores;
-        Ok(Share { budget: self.clone(), cores })
+        used.firm += cores;
+        Ok(Share { budget: self.clone(), cores, is_lent: false })
     }
 
     /// Plans on these rungs whether they fit or not: a session that goes on after a restart keeps its renditions.
     pub fn claim(&self, rungs: &[Rung], source: &SourceShape) -> Share {
         let cores = self.cost(rungs, source);
-        *self.used() += cores;
-        Share { budget: self.clone(), cores }
+        self.used().firm += cores;
+        Share { budget: self.clone(), cores, is_lent: false }
     }
 
     fn cost(&self, rungs: &[Rung], source: &SourceShape) -> f64 {
@@ -80,7 +94,7 @@ impl Budget {
     }
 
     /// A sum can't be half done, so poison is ignored.
-    fn used(&self) -> MutexGuard<'_, f64> {
+    fn used(&self) -> MutexGuard<'_, Used> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -89,15 +103,33 @@ impl Share {
     /// One more rung is encoded from now on: what is passed through no longer must be, whether it fits or not.
     pub fn add(&mut self, rung: &Rung) {
         let more = pipelines::cost::of_encoding(rung, self.budget.speed, self.budget.cores);
-        *self.budget.used() += more;
+        *self.budget.used().part(self.is_lent) += more;
         self.cores += more;
+    }
+
+    /// From now on others may plan on it too, and it is to be given back when they do (see [`Budget::is_overdrawn`]).
+    pub fn lend(&mut self) {
+        let mut used = self.budget.used();
+        if !self.is_lent {
+            *used.part(false) = (used.firm - self.cores).max(0.0);
+            *used.part(true) += self.cores;
+        }
+        drop(used);
+        self.is_lent = true;
+    }
+}
+
+impl Used {
+    fn part(&mut self, is_lent: bool) -> &mut f64 {
+        if is_lent { &mut self.lent } else { &mut self.firm }
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         let mut used = self.budget.used();
-        *used = (*used - self.cores).max(0.0);
+        let part = used.part(self.is_lent);
+        *part = (*part - self.cores).max(0.0);
     }
 }
 
@@ -156,6 +188,24 @@ mod tests {
         let mut rungs = Ladder::default().rungs(&SHAPE, true);
         assert!(Budget::new(1, 1e6).take(&mut rungs, &SHAPE, true).is_ok());
         assert_eq!(names(&rungs), ["360p"]);
+    }
+
+    #[test]
+    fn what_is_lent_is_in_nobodys_way() {
+        let (budget, ladder) = (Budget::new(2, 53e6), Ladder::default());
+        let take = || {
+            let mut rungs = ladder.rungs(&SHAPE, false);
+            (budget.take(&mut rungs, &SHAPE, false).expect("passthrough always fits"), rungs.len())
+        };
+        let (mut lent, _) = take();
+        lent.lend();
+        lent.lend();
+        assert!(!budget.is_overdrawn() && (budget.free() - 2.0 * SHARE).abs() < NOTHING, "{}", budget.free());
+        let (_firm, given) = take();
+        assert_eq!(given, 3);
+        assert!(budget.is_overdrawn());
+        drop(lent);
+        assert!(!budget.is_overdrawn());
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub enum Reason {
     },
     /// The key was revoked, rotated away or has expired, or the stream was removed.
     KeyEnded,
-    /// The test card met a publisher.
+    /// The test card met a publisher, or another stream needs its place.
     CardStandsBack,
     /// As many streams are live as the server takes.
     Full {
@@ -62,7 +62,7 @@ impl Reason {
             Self::KeyEnded => {
                 Refusal::new(bad_name, "This stream key is no longer valid; ask the operator for the key in use now.")
             }
-            Self::CardStandsBack => Refusal::new(bad_name, "The stream has a publisher; the test card stands back."),
+            Self::CardStandsBack => Refusal::new(bad_name, "A publisher needs the place; the test card stands back."),
             Self::Full { live, most } => Refusal::new(
                 "NetStream.Publish.Failed",
                 format!(

@@ -59,8 +59,12 @@ impl Session {
             Some(key) => key.keyframe_interval,
             None => Some(Duration::from_secs(2)),
         };
-        let Choices { passthrough, rungs, withheld, reencoded, share, ladder, shape } =
+        let Choices { passthrough, rungs, withheld, reencoded, mut share, ladder, shape } =
             plan::choose(context, &stream.settings, keyframe_interval, &probed.facts)?;
+        // What the test card takes is there for anyone else.
+        if let (None, Some(share)) = (&source.arrival.key, &mut share) {
+            share.lend();
+        }
         let audio_encoded = probed.facts.audio.as_ref().is_some_and(|a| !a.passthrough);
         let plan = SessionPlan {
             stream: stream_name.to_owned(),
@@ -198,6 +202,9 @@ impl Session {
 
     /// Starts the worker, if the session has work for one and none yet.
     pub(super) fn employ(&mut self, source: &SourceFacts) {
+        if self.context.settings.budget.is_overdrawn() {
+            self.context.hub.dismiss_card(&self.stream);
+        }
         let thumb_every = self.context.settings.thumb_every;
         let is_needed =
             !self.rungs.is_empty() || self.audio_encoded || (thumb_every.is_some() && source.video.is_some());

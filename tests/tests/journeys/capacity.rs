@@ -7,6 +7,8 @@ use tests::{Clip, Follower, Proxy, Publisher, Server, eventually, look};
 fn a_full_server_refuses_with_words_and_keeps_its_streams() {
     let server = Server::start_configured("[transcode]\nstreams_max = 1\nladder = \"none\"\n", &[]);
     let (first, second) = (server.add_stream("first"), server.add_stream("second"));
+    // The test card has the only place, and gives it up.
+    server.play("demo");
     let mut kept = Publisher::push(&Clip::default(), &server.publish_url(&first));
     server.play("first");
 

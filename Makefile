@@ -55,7 +55,7 @@ check: ## formatting, lints, the order of the floors, types of the player
 	@$(MAKE) --no-print-directory player
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) test --locked -p tests --test tidy
+	$(CARGO) test --locked --workspace --test tidy
 	cd player && $(NPM) run --silent check
 
 accept: ## every promised figure, long and loud; results go to ACCEPTANCE.md

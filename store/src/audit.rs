@@ -96,6 +96,18 @@ impl Store {
         Ok(rows.into_iter().map(|(row, _)| row).collect())
     }
 
+    /// The newest changes, or with `before` the newest of those with numbers below it; oldest first, at most `limit` (1 to 1,000).
+    ///
+    /// # Errors
+    /// When the database did not answer.
+    pub async fn audit_newest(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditRow>, Error> {
+        const NEWEST: &str =
+            "select seq, at_ms, actor, act, target, detail from audit where seq < $1 order by seq desc limit $2";
+        let arguments = [before.unwrap_or(i64::MAX).into(), i64::from(limit).clamp(1, PAGE).into()];
+        let rows = self.database().fetch("read the newest audit rows", NEWEST, &arguments).await?;
+        rows.iter().rev().map(AuditRow::read).collect()
+    }
+
     /// Follows the whole chain. Takes time in proportion to the number of changes ever made.
     ///
     /// # Errors

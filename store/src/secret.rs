@@ -1,12 +1,17 @@
 use crate::Error;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
 use data_encoding::{Encoding, HEXLOWER, Specification};
 use std::fmt;
 use std::sync::OnceLock;
 
 const KEY_PREFIX: &str = "wk_";
 const TOKEN_PREFIX: &str = "wt_";
+const SIGN_IN_PREFIX: &str = "ws_";
+/// More than 256 bits, and a multiple of 5 bytes, which needs no padding.
+const SIGN_IN_BYTES: usize = 35;
+const SIGN_IN_CHARS: usize = 56;
 /// 5 bytes are 8 base32 characters without padding: enough to find a key by, too few to guess one with.
 const ID_BYTES: usize = 5;
 const ID_CHARS: usize = 8;
@@ -105,6 +110,58 @@ impl ApiToken {
     }
 }
 
+/// Of whoever may read how one stream does, and nothing else: `wd_` + 32 characters of base32.
+const DOCK_PREFIX: &str = "wd_";
+
+impl ApiToken {
+    /// A token that opens one stream's health and numbers for reading, for a page in OBS. It is made from this one (HMAC-SHA256
+    /// over the stream's name), so it needs no storage, and ends with it.
+    pub fn dock(&self, stream: &str) -> String {
+        let tag =
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.text.as_bytes()), format!("dock {stream}").as_bytes());
+        format!("{DOCK_PREFIX}{}", base32().encode(&tag.as_ref()[..SECRET_BYTES]))
+    }
+
+    /// Whether `given` is [`ApiToken::dock`] of this stream, compared in constant time.
+    pub fn dock_matches(&self, stream: &str, given: &str) -> bool {
+        equal(&hash_text(&self.dock(stream)), &hash_text(given))
+    }
+}
+
+/// What a browser that was signed in shows instead of the API token: `ws_` + 56 characters of base32. No `Display`, redacted
+/// `Debug`.
+#[derive(Clone)]
+pub struct SignInSecret {
+    text: String,
+}
+
+impl SignInSecret {
+    pub(crate) fn generate() -> Result<Self, Error> {
+        Ok(Self { text: format!("{SIGN_IN_PREFIX}{}", random_text::<SIGN_IN_BYTES>()?) })
+    }
+
+    pub(crate) fn parse(given: &str) -> Option<Self> {
+        let secret = given.strip_prefix(SIGN_IN_PREFIX)?;
+        (secret.len() == SIGN_IN_CHARS && secret.bytes().all(is_base32)).then(|| Self { text: given.to_owned() })
+    }
+
+    /// In clear, for the cookie.
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+
+    /// What the database holds: of the secret and the token it was given for.
+    pub(crate) fn hash(&self, token: &ApiToken) -> String {
+        hash_text(&format!("{} {}", self.text, token.text))
+    }
+}
+
+impl fmt::Debug for SignInSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignInSecret(redacted)")
+    }
+}
+
 impl fmt::Debug for ApiToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ApiToken(redacted)")
@@ -166,6 +223,16 @@ mod tests {
         let token = ApiToken::generate().unwrap();
         assert!(ApiToken::parse(token.reveal()).unwrap().matches(token.reveal()));
         assert!(!token.matches("") && !token.matches(ApiToken::generate().unwrap().reveal()));
+    }
+
+    #[test]
+    fn a_docks_token_opens_its_own_stream_alone() {
+        let token = ApiToken::generate().unwrap();
+        let dock = token.dock("show");
+        assert_eq!(dock.len(), DOCK_PREFIX.len() + SECRET_CHARS);
+        assert!(token.dock_matches("show", &dock));
+        assert!(!token.dock_matches("shows", &dock) && !token.matches(&dock));
+        assert!(!ApiToken::generate().unwrap().dock_matches("show", &dock));
     }
 
     proptest::proptest! {

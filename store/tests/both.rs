@@ -8,7 +8,7 @@ mod bed;
 use bed::Bed;
 use std::time::Duration;
 use store::{
-    Act, Actor, Error, Fault, Outcome, Previous, STOP_HOLD, SessionNote, Slate, Store, Stream, StreamPatch,
+    Act, Actor, ApiToken, Error, Fault, Outcome, Previous, STOP_HOLD, SessionNote, Slate, Store, Stream, StreamPatch,
     StreamSettings, Takeover,
 };
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,10 @@ on_both!(
     the_audit_chain_shows_a_missing_end,
     changes_of_another_process_show_within_a_second,
     changes_from_many_hands_make_one_chain,
+    the_newest_changes_are_read_page_by_page,
+    a_sign_in_is_good_until_it_is_idle_old_or_signed_out,
+    another_api_token_ends_every_sign_in,
+    the_sign_in_used_longest_ago_makes_room,
     two_first_starts_at_once_both_succeed,
     known_keys_work_while_the_database_is_away,
     sessions_begin_and_end_while_the_database_is_away_and_no_number_comes_twice,
@@ -370,6 +374,56 @@ async fn three_changes(bed: &Bed) -> Store {
     let check = store.check_audit().await.unwrap();
     assert_eq!((check.rows, check.broken_at), (3, None));
     store
+}
+
+async fn the_newest_changes_are_read_page_by_page(bed: Bed) {
+    let store = three_changes(&bed).await;
+    let numbers = async |before, limit| {
+        let rows = store.audit_newest(before, limit).await.unwrap();
+        rows.iter().map(|row| row.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(None, 2).await, [2, 3]);
+    assert_eq!(numbers(Some(2), 2).await, [1]);
+    assert_eq!(numbers(Some(1), 2).await, [0; 0]);
+}
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+async fn a_sign_in_is_good_until_it_is_idle_old_or_signed_out(bed: Bed) {
+    let (store, token) = (bed.open().await, ApiToken::generate().unwrap());
+    let secret = store.sign_in(&token, NOW_MS).await.unwrap();
+    let is_good = async |given: &str, at_ms| store.is_signed_in(given, &token, at_ms).await.unwrap();
+    assert!(is_good(secret.reveal(), NOW_MS).await);
+    assert!(!is_good("ws_", NOW_MS).await && !is_good(token.reveal(), NOW_MS).await);
+    // Each use within two weeks keeps it, but not for ever.
+    for week in 1..=12 {
+        assert!(is_good(secret.reveal(), NOW_MS + week * 7 * DAY_MS).await, "week {week}");
+    }
+    assert!(!is_good(secret.reveal(), NOW_MS + 91 * DAY_MS).await, "too old");
+    let idle = store.sign_in(&token, NOW_MS).await.unwrap();
+    assert!(!is_good(idle.reveal(), NOW_MS + 15 * DAY_MS).await, "idle");
+    let left = store.sign_in(&token, NOW_MS).await.unwrap();
+    store.sign_out(left.reveal(), &token).await.unwrap();
+    assert!(!is_good(left.reveal(), NOW_MS).await, "signed out");
+}
+
+async fn another_api_token_ends_every_sign_in(bed: Bed) {
+    let (store, token) = (bed.open().await, ApiToken::generate().unwrap());
+    let secret = store.sign_in(&token, NOW_MS).await.unwrap();
+    let other = ApiToken::generate().unwrap();
+    assert!(!store.is_signed_in(secret.reveal(), &other, NOW_MS).await.unwrap());
+    assert!(store.is_signed_in(secret.reveal(), &token, NOW_MS).await.unwrap());
+}
+
+async fn the_sign_in_used_longest_ago_makes_room(bed: Bed) {
+    let (store, token) = (bed.open().await, ApiToken::generate().unwrap());
+    let first = store.sign_in(&token, NOW_MS).await.unwrap();
+    let second = store.sign_in(&token, NOW_MS + 1).await.unwrap();
+    for n in 0..999 {
+        store.sign_in(&token, NOW_MS + 2 + n).await.unwrap();
+    }
+    assert!(!store.is_signed_in(first.reveal(), &token, NOW_MS + 2_000).await.unwrap());
+    assert!(store.is_signed_in(second.reveal(), &token, NOW_MS + 2_000).await.unwrap());
 }
 
 async fn the_audit_chain_shows_a_changed_row(bed: Bed) {

@@ -7,8 +7,10 @@
 
 mod environment;
 mod explain;
+mod health;
 mod listen;
 
+pub use health::HealthConfig;
 pub use listen::Listen;
 
 use anyhow::{Context as _, bail};
@@ -53,6 +55,8 @@ pub struct Config {
     pub web: WebConfig,
     /// The ladder.
     pub transcode: TranscodeConfig,
+    /// From where on a streamer is told that something is wrong.
+    pub health: HealthConfig,
     /// Logs.
     pub log: LogConfig,
 }
@@ -168,6 +172,7 @@ impl Default for Config {
             ingest: IngestConfig::default(),
             web: WebConfig::default(),
             transcode: TranscodeConfig::default(),
+            health: HealthConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -356,6 +361,7 @@ impl Config {
         in_range("transcode.thumbnail_s", self.transcode.thumbnail_s, 0, 60)?;
         in_range("transcode.streams_max", self.transcode.streams_max, 1, 10_000)?;
         in_range("transcode.worker_memory_mib", self.transcode.worker_memory_mib, 64, 65_536)?;
+        self.health.check()?;
         ladder_text(&self.transcode.ladder).context("transcode.ladder")?;
         if self.transcode.encoder.parse::<EncoderChoice>().is_err() {
             bail!(

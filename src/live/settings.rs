@@ -1,3 +1,4 @@
+use ingest::health::Limits;
 use ingest::session::{Rules, Takeover};
 use media::wire::EncoderChoice;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub worker_memory_max: u64,
     /// What becomes of a session when its publisher vanishes or another one comes.
     pub rules: Rules,
+    /// From where on a streamer is told that something is wrong.
+    pub health: Limits,
     /// What makes slates, so many at once as the machine has cores for.
     pub slates: Slates,
 }

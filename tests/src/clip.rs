@@ -31,6 +31,10 @@ pub enum VideoKind {
 pub enum AudioKind {
     /// AAC-LC stereo at this many hertz.
     Aac(u32),
+    /// AAC-LC stereo at 48 kHz with nothing to be heard.
+    Silent,
+    /// AAC-LC stereo at 48 kHz with 32 kb/s.
+    Thin,
     /// AAC-LC with 5.1 channels at 48 kHz.
     Surround,
     /// Opus stereo; only the newer ffmpeg can push it.
@@ -149,8 +153,9 @@ impl Clip {
             add(&["-f", "lavfi", "-i", &source]);
         }
         if let Some((rate, layout)) = self.sound() {
+            let volume = if self.audio == AudioKind::Silent { "0*" } else { "" };
             let beep = format!(
-                "aevalsrc='if(lt(mod(t,1),0.08),0.6*sin(2*PI*1000*t),0.02*sin(2*PI*220*t))':s={rate}:d={seconds}:c={layout}"
+                "aevalsrc='{volume}if(lt(mod(t,1),0.08),0.6*sin(2*PI*1000*t),0.02*sin(2*PI*220*t))':s={rate}:d={seconds}:c={layout}"
             );
             add(&["-f", "lavfi", "-i", &beep]);
         }
@@ -180,7 +185,8 @@ impl Clip {
             }
         }
         match self.audio {
-            AudioKind::Aac(_) => add(&["-c:a", "aac", "-b:a", "96k"]),
+            AudioKind::Aac(_) | AudioKind::Silent => add(&["-c:a", "aac", "-b:a", "96k"]),
+            AudioKind::Thin => add(&["-c:a", "aac", "-b:a", "32k"]),
             AudioKind::Surround => add(&["-c:a", "aac", "-b:a", "256k"]),
             AudioKind::Opus => add(&["-c:a", "libopus", "-b:a", "96k"]),
             AudioKind::None => {}
@@ -193,7 +199,7 @@ impl Clip {
         match self.audio {
             AudioKind::Aac(rate) => Some((rate, "stereo")),
             AudioKind::Surround => Some((48_000, "5.1")),
-            AudioKind::Opus => Some((48_000, "stereo")),
+            AudioKind::Silent | AudioKind::Thin | AudioKind::Opus => Some((48_000, "stereo")),
             AudioKind::None => None,
         }
     }

@@ -1,5 +1,7 @@
 //! The [`Gauge`]: what a publisher's units are like, looked at as they come.
 
+use super::drift::Drift;
+use super::loudness::Loudness;
 use super::{Measured, Picture, Sound};
 use media::{AccessUnit, MediaTime, Track};
 use std::collections::VecDeque;
@@ -23,6 +25,7 @@ const B_FRAMES_MAX: u32 = 16;
 pub struct Gauge {
     video: Option<VideoGauge>,
     audio: Option<AudioGauge>,
+    drift: Drift,
 }
 
 /// Arrivals of one track: when, the decode time and the bytes.
@@ -56,6 +59,7 @@ struct AudioGauge {
     arrivals: Arrivals,
     sample_rate: u32,
     channels: u8,
+    loudness: Loudness,
 }
 
 impl Arrivals {
@@ -192,6 +196,7 @@ impl AudioGauge {
             sample_rate: self.sample_rate,
             channels: self.channels,
             bitrate_bps: self.arrivals.bytes as f64 * 8.0 / real_s,
+            level_db: self.loudness.level_db(now),
         })
     }
 }
@@ -199,6 +204,10 @@ impl AudioGauge {
 impl Gauge {
     /// Looks at the next unit, as the publisher sent it, in decode order.
     pub fn push(&mut self, unit: &AccessUnit, now: Instant) {
+        // One track's clock is the publisher's.
+        if unit.track() == Track::Video || self.video.is_none() {
+            self.drift.push(unit.dts, now);
+        }
         match unit.track() {
             Track::Video => self.video.get_or_insert_with(|| VideoGauge::new(unit, now)).push(unit, now),
             Track::Audio => {
@@ -206,9 +215,11 @@ impl Gauge {
                     arrivals: Arrivals::default(),
                     sample_rate: 0,
                     channels: 0,
+                    loudness: Loudness::default(),
                 });
                 if let Some(config) = unit.audio() {
                     (audio.sample_rate, audio.channels) = (config.sample_rate, config.channels);
+                    audio.loudness.push(unit, config, now);
                 }
                 audio.arrivals.push(now, unit.dts, unit.data.len());
             }
@@ -218,6 +229,11 @@ impl Gauge {
     /// Another publisher, or the same one behind a break: what was before says nothing of it.
     pub fn reset(&mut self) {
         *self = Self::default();
+    }
+
+    /// The publisher's clock jumped, which says nothing of how it runs.
+    pub fn jumped(&mut self) {
+        self.drift = Drift::default();
     }
 
     /// What came in the last ten seconds was like this. A track of which nothing came is `None`.
@@ -230,6 +246,7 @@ impl Gauge {
         Measured {
             video,
             audio,
+            drift_ppm: self.drift.ppm(),
             skew_s: ends.map(|(video, audio)| (audio - video).as_secs_f64()),
             ..Measured::default()
         }

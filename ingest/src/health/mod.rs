@@ -6,7 +6,9 @@
 //! and keeps the [`Issue`]s that are open. An issue opens when its limit was passed for three seconds, and closes when the value
 //! was clearly on the good side of it for five, so that none flaps on the boundary.
 
+mod drift;
 mod gauge;
+mod loudness;
 mod monitor;
 mod rules;
 #[cfg(test)]
@@ -24,6 +26,8 @@ pub struct Measured {
     pub video: Option<Picture>,
     /// Its sound, alike.
     pub audio: Option<Sound>,
+    /// Parts per million by which the publisher's clock is slower than ours; `None` in the first minutes.
+    pub drift_ppm: Option<f64>,
     /// How far the newest sound is ahead of the newest picture, in seconds.
     pub skew_s: Option<f64>,
     /// Faults of the publisher's clock that were mended in the last minute: jumps, steps back, equal stamps.
@@ -72,6 +76,8 @@ pub struct Sound {
     pub channels: u8,
     /// Bits a second as they arrived.
     pub bitrate_bps: f64,
+    /// The loudest of the last seconds, root mean square in dB below full scale; `None` where it can't be listened to.
+    pub level_db: Option<f64>,
 }
 
 /// From where on something is an issue. Each default names its source.
@@ -91,6 +97,12 @@ pub struct Limits {
     pub pace: f64,
     /// Seconds between sound and picture as they arrive. Encoders interleave within 0.3 s.
     pub skew_s: f64,
+    /// Loudness in dB below full scale below which nobody hears it. Speech is at -30 to -15, a quiet room at -60.
+    pub silence_db: f64,
+    /// Kilobits a second that sound must have: 64 less what a constant rate varies by.
+    pub audio_kbps: f64,
+    /// Parts per million the publisher's clock may run off. Clocks of computers are within 100; sound cards within 300.
+    pub drift_ppm: f64,
     /// Seconds the worker may be behind (issue at two, where a rendition is shed).
     pub lag_s: f64,
     /// Losses of the publisher in ten minutes.
@@ -109,6 +121,9 @@ impl Default for Limits {
             swing: 2.0,
             pace: 0.95,
             skew_s: 0.5,
+            silence_db: -55.0,
+            audio_kbps: 60.0,
+            drift_ppm: 1_000.0,
             lag_s: 1.0,
             losses: 2,
             side_max: 3840,
@@ -155,12 +170,18 @@ pub enum Code {
     Uplink,
     /// No sound.
     NoAudio,
+    /// Sound that nobody hears.
+    Silence,
+    /// Too few bits for the sound.
+    AudioBitrate,
     /// A sample rate that must be converted.
     SampleRate,
     /// Sound and picture arrive apart.
     AvOffset,
     /// Stamps that had to be mended.
     Timestamps,
+    /// A clock that runs off.
+    ClockDrift,
     /// A picture's size is odd or too large.
     Size,
     /// The source is re-encoded.
@@ -184,14 +205,41 @@ impl Code {
             Self::BitrateSwing => "bitrate_swing",
             Self::Uplink => "uplink",
             Self::NoAudio => "no_audio",
+            Self::Silence => "silence",
+            Self::AudioBitrate => "audio_bitrate",
             Self::SampleRate => "sample_rate",
             Self::AvOffset => "av_offset",
             Self::Timestamps => "timestamps",
+            Self::ClockDrift => "clock_drift",
             Self::Size => "size",
             Self::Reencoded => "reencoded",
             Self::EncodeLag => "encode_lag",
             Self::Shed => "shed",
             Self::Reconnects => "reconnects",
+        }
+    }
+
+    /// What it is about, for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::KeyframeInterval => "the keyframe interval",
+            Self::KeyframeJitter => "the keyframes' distances",
+            Self::BFrames => "the B-frames",
+            Self::FrameRate => "the frame rate",
+            Self::BitrateSwing => "the bit rate",
+            Self::Uplink => "the uplink",
+            Self::NoAudio => "the sound",
+            Self::Silence => "the sound's loudness",
+            Self::AudioBitrate => "the sound's bit rate",
+            Self::SampleRate => "the sample rate",
+            Self::AvOffset => "sound and picture are together",
+            Self::Timestamps => "the encoder's time stamps",
+            Self::ClockDrift => "the encoder's clock",
+            Self::Size => "the picture's size",
+            Self::Reencoded => "the source is passed through",
+            Self::EncodeLag => "encoding keeps up",
+            Self::Shed => "all renditions are there",
+            Self::Reconnects => "the connection",
         }
     }
 }

@@ -140,6 +140,21 @@ fn sound(measured: &Measured, limits: &Limits, found: &mut Vec<Finding>) {
         format!("The sound has {} Hz, which some players can't play.", audio.sample_rate),
         "In OBS: Settings, Audio, Sample Rate: 48 kHz.",
     ));
+    let level = audio.level_db.unwrap_or(0.0);
+    if audio.level_db.is_some() {
+        found.push(at_least(Code::Silence, level, limits.silence_db, limits.silence_db - 20.0, "dB").says(
+            format!("The sound is at {level:.0} dB, which nobody hears."),
+            "In OBS: unmute the source in the Audio Mixer and raise its volume, or choose another device in Settings, Audio.",
+        ));
+    }
+    let kbps = audio.bitrate_bps / 1_000.0;
+    // Silence takes few bits however many it may take.
+    if level >= limits.silence_db {
+        found.push(at_least(Code::AudioBitrate, kbps, limits.audio_kbps, 0.0, "kb/s").says(
+            format!("The sound has {kbps:.0} kb/s, which is heard."),
+            "In OBS: Settings, Output, Streaming, Audio Bitrate: 160.",
+        ));
+    }
     if let Some(skew) = measured.skew_s {
         found.push(at_most(Code::AvOffset, skew.abs(), limits.skew_s, limits.skew_s * 3.0, "s").says(
             format!("Sound and picture arrive {:.1} s apart.", skew.abs()),
@@ -154,6 +169,16 @@ fn way(measured: &Measured, limits: &Limits, found: &mut Vec<Finding>) {
         format!("Time stamps had to be mended {faults:.0} times in the last minute, and viewers may have seen a jump."),
         "Restart the encoder; if it goes on, update it or its capture driver.",
     ));
+    if let Some(drift) = measured.drift_ppm {
+        let pace = if drift > 0.0 { "slow" } else { "fast" };
+        found.push(at_most(Code::ClockDrift, drift.abs(), limits.drift_ppm, f64::MAX, "ppm").says(
+            format!(
+                "The encoder's clock runs {pace} by {:.1} s an hour, so the delay changes as the stream goes on.",
+                drift.abs() * 3_600.0 / 1e6
+            ),
+            "In OBS: Settings, Audio, Sample Rate: the one the sound device has; then restart OBS.",
+        ));
+    }
     let losses = f64::from(measured.losses);
     found.push(count(Code::Reconnects, losses, limits.losses, f64::from(limits.losses) * 2.0).says(
         format!("The connection was lost {losses:.0} times in ten minutes."),

@@ -29,6 +29,8 @@ fn a_streamer_is_told_which_setting_cures_it_and_when_all_is_well() {
     let faults = [
         ("keyframe_interval", "bad", "Keyframe Interval: 2 s", Clip { gop: 300, ..good.clone() }),
         ("no_audio", "bad", "Audio Mixer", Clip { audio: AudioKind::None, ..good.clone() }),
+        ("silence", "bad", "Audio Mixer", Clip { audio: AudioKind::Silent, ..good.clone() }),
+        ("audio_bitrate", "warning", "Audio Bitrate", Clip { audio: AudioKind::Thin, ..good.clone() }),
         ("sample_rate", "warning", "48 kHz", Clip { audio: AudioKind::Aac(22_050), ..good.clone() }),
         ("b_frames", "warning", "bframes=2", Clip { bframes: 3, ..good.clone() }),
         ("frame_rate", "warning", "FPS", Clip { irregular: true, ..good.clone() }),

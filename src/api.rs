@@ -5,14 +5,19 @@
 //! for programs and a sentence for people. The OpenAPI description is at `/api/v1/openapi.json`.
 
 mod error;
+mod follow;
 mod gate;
 mod health;
 mod live;
+mod server;
+mod session;
 mod shapes;
 mod slate;
 mod streams;
 
+pub use follow::{LogKind, LogRow, Sample};
 pub use live::{LiveHealth, LiveRendition, LiveState, LiveStream, LiveView};
+pub use server::{Facts, Warning};
 pub use shapes::IngestAddresses;
 pub use slate::IMAGE_BYTES_MAX;
 
@@ -41,7 +46,8 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 pub struct Api {
     store: Store,
     live: Arc<dyn LiveView>,
-    token: ApiToken,
+    gate: Gate,
+    facts: Facts,
     data_dir: Option<PathBuf>,
     ingest: IngestAddresses,
     titles: Titles,
@@ -50,9 +56,9 @@ pub struct Api {
 
 impl Api {
     /// An API over these streams and what is live; `token` may change things.
-    pub fn new(store: Store, live: Arc<dyn LiveView>, token: ApiToken) -> Self {
-        let titles = Titles::new(&store);
-        Self { store, live, token, data_dir: None, ingest: IngestAddresses::default(), titles, slates: Slates::new(1) }
+    pub fn new(store: Store, live: Arc<dyn LiveView>, token: ApiToken, facts: Facts) -> Self {
+        let (titles, gate, ingest) = (Titles::new(&store), Gate::new(token), IngestAddresses::default());
+        Self { store, live, gate, facts, data_dir: None, ingest, titles, slates: Slates::new(1) }
     }
 
     /// Where `first-key` lies, to be removed when its key is rotated.
@@ -75,7 +81,12 @@ impl Api {
 #[openapi(
     info(title = "Weir", description = "Streams and keys of a Weir server, and what is live on it."),
     modifiers(&Bearer),
-    tags((name = "live", description = "Public: what is live"), (name = "streams", description = "With the token: streams and their keys"))
+    tags(
+        (name = "live", description = "Public: what is live"),
+        (name = "session", description = "Signing a browser in"),
+        (name = "streams", description = "With the token: streams and their keys"),
+        (name = "server", description = "With the token: this server")
+    )
 )]
 struct Description;
 
@@ -96,17 +107,20 @@ impl utoipa::Modify for Bearer {
 
 /// Everything under `/api/v1`, to be merged into the server's router.
 pub fn router(api: Api) -> Router {
-    let gate = Arc::new(Gate::new(api.token.clone()));
     let api = Arc::new(api);
     let (guarded, mut openapi) = guarded().split_for_parts();
+    let (read, read_openapi) = read().split_for_parts();
+    let (sign_in, sign_in_openapi) = sign_in().split_for_parts();
     let (public, public_openapi) = public().split_for_parts();
-    openapi.merge(public_openapi);
+    for part in [read_openapi, sign_in_openapi, public_openapi] {
+        openapi.merge(part);
+    }
     let description = Json(openapi);
-    let guarded =
-        guarded.route_layer(middleware::from_fn_with_state(gate, gate::check)).layer(middleware::map_response(private));
+    let guarded = guarded.route_layer(middleware::from_fn_with_state(Arc::clone(&api), gate::check));
+    let read = read.route_layer(middleware::from_fn_with_state(Arc::clone(&api), gate::check_reader));
     let described = Router::new().route("/api/v1/openapi.json", get(move || async move { description.clone() }));
     Router::new()
-        .merge(guarded)
+        .merge(guarded.merge(read).merge(sign_in).layer(middleware::map_response(private)))
         .merge(public.layer(middleware::map_response(open)))
         .merge(described)
         .route("/api/v1/{*rest}", axum::routing::any(nothing_here))
@@ -124,8 +138,20 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(streams::stop))
         .routes(routes!(streams::allow))
         .routes(routes!(streams::audit))
-        .routes(routes!(health::show))
+        .routes(routes!(streams::dock))
+        .routes(routes!(follow::history))
+        .routes(routes!(follow::log))
+        .routes(routes!(server::show))
         .merge(images())
+}
+
+/// What the token of a stream's dock opens too.
+fn read() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new().routes(routes!(health::show)).routes(routes!(follow::stats)).routes(routes!(follow::events))
+}
+
+fn sign_in() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new().routes(routes!(session::show, session::begin, session::end))
 }
 
 /// Routes whose bodies are larger than JSON ever is.

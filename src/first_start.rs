@@ -18,6 +18,8 @@ const TOKEN_FILE: &str = "api-token";
 pub struct Start {
     /// How many starts this database has seen, this one counted; part of every session's name.
     pub epoch: u64,
+    /// When this start was, milliseconds since 1970.
+    pub at_ms: i64,
     /// The API's token.
     pub token: ApiToken,
     /// Where the token lies.
@@ -36,10 +38,11 @@ pub async fn bootstrap(config: &Config, store: &Store) -> anyhow::Result<Start> 
     let token_file = config.data_dir.join(TOKEN_FILE);
     let token = token(&token_file)?;
     let new_key = if store.is_new().await? { demo_stream(config, store).await? } else { None };
-    let epoch = store.next_epoch(now_ms()).await?;
+    let at_ms = now_ms();
+    let epoch = store.next_epoch(at_ms).await?;
     forget_rotated_key(&config.data_dir, store).await?;
     let key_file = config.data_dir.join(KEY_FILE);
-    Ok(Start { epoch, token, token_file, new_key, key_file: key_file.exists().then_some(key_file) })
+    Ok(Start { epoch, at_ms, token, token_file, new_key, key_file: key_file.exists().then_some(key_file) })
 }
 
 async fn demo_stream(config: &Config, store: &Store) -> anyhow::Result<Option<StreamKey>> {

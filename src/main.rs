@@ -16,6 +16,7 @@ mod machine;
 mod pages;
 mod serve;
 mod tls;
+mod usage;
 
 use clap::Parser as _;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The pages people open in a browser: `/`, `/watch/NAME`, `/embed/NAME`, and the files they load.
+//! The pages people open in a browser: `/`, `/watch/NAME`, `/embed/NAME`, `/dashboard`, `/dock/NAME`, and the files they load.
 //!
 //! The player is built by npm into `player/dist` and embedded in the binary; this module only hands it out. It renders
 //! no HTML of its own but the notice that the player was not built, holds no state, and never sees media: playlists and
@@ -26,6 +26,11 @@ use rust_embed::RustEmbed;
 const PAGE_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; \
     form-action 'self'; frame-ancestors 'self'";
+
+/// The same for the operator's pages, which nobody may frame: a page around them could have its buttons pressed.
+const OPERATOR_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+    media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; \
+    form-action 'self'; frame-ancestors 'none'";
 
 /// The same for `/embed/NAME`, which exists to stand in other people's pages. Every site may frame it until there is a
 /// setting to name them; the page has no button that does more than play.
@@ -90,6 +95,9 @@ fn over(shelf: Shelf) -> Router {
         .route("/", get(home))
         .route("/watch/{name}", get(watch))
         .route("/embed/{name}", get(embed))
+        .route("/dashboard", get(dashboard))
+        .route("/dashboard/{*rest}", get(dashboard))
+        .route("/dock/{name}", get(dock))
         .route("/assets/{file}", get(asset))
         .route(
             "/favicon.svg",
@@ -116,6 +124,20 @@ async fn watch(State(shelf): State<Shelf>, Path(name): Path<String>, headers: He
 
 async fn embed(State(shelf): State<Shelf>, Path(name): Path<String>, headers: HeaderMap) -> Response {
     if is_stream_name(&name) { page(shelf, "embed.html", EMBED_POLICY, &headers) } else { missing(shelf, &headers) }
+}
+
+async fn dashboard(State(shelf): State<Shelf>, headers: HeaderMap) -> Response {
+    page(shelf, "dashboard.html", OPERATOR_POLICY, &headers)
+}
+
+async fn dock(State(shelf): State<Shelf>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    if !is_stream_name(&name) {
+        return missing(shelf, &headers);
+    }
+    let mut response = page(shelf, "dock.html", OPERATOR_POLICY, &headers);
+    // Its address holds a token.
+    put(&mut response, header::REFERRER_POLICY, "no-referrer");
+    response
 }
 
 async fn asset(State(shelf): State<Shelf>, Path(file): Path<String>, headers: HeaderMap) -> Response {
@@ -237,6 +259,8 @@ mod tests {
             "watch.html.br" => (b"watch page in br", 3),
             "watch.html.gz" => (b"watch page in gzip", 4),
             "embed.html" => (b"embed page", 5),
+            "dashboard.html" => (b"dashboard page", 11),
+            "dock.html" => (b"dock page", 12),
             "404.html" => (b"no such page", 6),
             "assets/watch-1.js" => (b"script", 7),
             "assets/watch-1.js.gz" => (b"script in gzip", 8),
@@ -276,7 +300,14 @@ mod tests {
 
     #[tokio::test]
     async fn pages_answer_with_their_file() {
-        for (path, body) in [("/", "home page"), ("/watch/demo", "watch page"), ("/embed/a_b-9", "embed page")] {
+        for (path, body) in [
+            ("/", "home page"),
+            ("/watch/demo", "watch page"),
+            ("/embed/a_b-9", "embed page"),
+            ("/dashboard", "dashboard page"),
+            ("/dashboard/streams/demo", "dashboard page"),
+            ("/dock/demo?token=wd_x", "dock page"),
+        ] {
             let answer = ask(shelf, path, &[]).await;
             assert_eq!((answer.status, answer.body.as_str()), (200, body), "{path}");
             assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
@@ -304,6 +335,14 @@ mod tests {
         assert_eq!(ancestors(&ask(shelf, "/watch/demo", &[]).await), "'self'");
         assert_eq!(ancestors(&ask(shelf, "/", &[]).await), "'self'");
         assert_eq!(ancestors(&ask(shelf, "/embed/demo", &[]).await), "*");
+        for path in ["/dashboard", "/dashboard/server", "/dock/demo"] {
+            assert_eq!(ancestors(&ask(shelf, path, &[]).await), "'none'", "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_docks_address_goes_nowhere() {
+        assert_eq!(ask(shelf, "/dock/demo?token=wd_x", &[]).await.header("referrer-policy"), "no-referrer");
     }
 
     #[tokio::test]

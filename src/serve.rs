@@ -1,9 +1,10 @@
 //! `weir serve`: binds the doors, joins the rooms, says where everything is, and takes it all down again.
 
-use crate::api::{self, Api};
+use crate::api::{self, Api, Warning};
 use crate::config::{Config, Listen};
 use crate::first_start::{self, Start};
 use crate::live::{Context, Doorman, Hub, Settings, TestCardPass, View};
+use crate::usage::Meter;
 use crate::{data_dir, demo, descriptors, machine, pages, tls};
 use anyhow::{Context as _, bail};
 use axum::Router;
@@ -52,6 +53,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let store = Store::open(&config.location()?).await.context("the database can't be opened")?;
     let start = first_start::bootstrap(&config, &store).await?;
     let certificates = tls::Certificates::load(&config)?;
+    let meter = Arc::new(Meter::new(config.data_dir.clone()));
     let stop = CancellationToken::new();
     let context = Arc::new(Context {
         hub: Arc::new(Hub::default()),
@@ -64,6 +66,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             streams_max: config.transcode.streams_max as usize,
             worker_memory_max: u64::from(config.transcode.worker_memory_mib) << 20,
             rules: config.session_rules(),
+            health: config.health.limits(),
             slates: Slates::new(cores),
         },
         test_card: config.demo.then(|| TestCardPass::new(demo::STREAM)).transpose()?,
@@ -71,7 +74,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         stop: stop.clone(),
         tasks: TaskTracker::new(),
     });
-    let server = Server { config, doors, context, certificates, metrics };
+    let server = Server { config, doors, context, certificates, metrics, machine, meter };
     server.run(&start, stop).await?;
     drop(claim);
     Ok(())
@@ -83,6 +86,8 @@ struct Server {
     context: Arc<Context>,
     certificates: tls::Certificates,
     metrics: PrometheusHandle,
+    machine: pipelines::Report,
+    meter: Arc<Meter>,
 }
 
 impl Server {
@@ -122,7 +127,7 @@ impl Server {
         background.spawn(Arc::clone(&context).watch_changes());
         background.spawn(Arc::clone(&context).keep_time());
         background.spawn(self.certificates.follow(stop_http.clone()));
-        background.spawn(metrics_upkeep(self.metrics, Arc::clone(&context), stop_http.clone()));
+        background.spawn(metrics_upkeep(self.metrics, self.meter, Arc::clone(&context), stop_http.clone()));
         if let Some(rtmp) = addresses.rtmp {
             background.spawn(demo::run(Arc::clone(&context), loopback(rtmp)));
         }
@@ -151,10 +156,38 @@ impl Server {
         Ok(())
     }
 
+    /// What the server page tells.
+    fn facts(&self, addresses: &Addresses, started_ms: i64) -> api::Facts {
+        let (config, settings) = (&self.config, &self.context.settings);
+        let mut warnings = Vec::new();
+        if addresses.rtmp.is_some_and(|rtmp| !rtmp.ip().is_loopback()) {
+            let message = "RTMP carries stream keys in clear; give encoders the rtmps:// address, or turn it off with --rtmp off.";
+            warnings.push(Warning::new("rtmp_in_clear", message));
+        }
+        if self.machine.sandbox.contains("absent") {
+            let message = format!(
+                "This machine cannot hold media workers in as it should ({}); use a kernel of 5.13 or newer with Landlock.",
+                self.machine.sandbox
+            );
+            warnings.push(Warning::new("sandbox", message));
+        }
+        api::Facts {
+            started_ms,
+            streams_max: settings.streams_max,
+            budget: settings.budget.clone(),
+            meter: Arc::clone(&self.meter),
+            gstreamer: self.machine.gstreamer.clone(),
+            encoder: config.transcode.encoder.clone(),
+            data_dir: config.data_dir.display().to_string(),
+            https: addresses.https.map(|https| format!("https://{}:{}", config.host(), https.port())),
+            warnings,
+        }
+    }
+
     /// HLS, API, pages, metrics and health on one port.
     fn router(&self, view: &Arc<View>, addresses: &Addresses, start: &Start) -> Router {
         let live = Arc::clone(view) as Arc<dyn api::LiveView>;
-        let api = Api::new(self.context.store.clone(), live, start.token.clone())
+        let api = Api::new(self.context.store.clone(), live, start.token.clone(), self.facts(addresses, start.at_ms))
             .with_data_dir(self.config.data_dir.clone())
             .with_slates(self.context.settings.slates.clone())
             .with_ingest(ingest_addresses(&self.config, addresses));
@@ -256,12 +289,15 @@ fn install_metrics() -> anyhow::Result<PrometheusHandle> {
 }
 
 /// Gauges that only a look can tell, and the upkeep of histograms.
-async fn metrics_upkeep(metrics: PrometheusHandle, context: Arc<Context>, stop: CancellationToken) {
+async fn metrics_upkeep(metrics: PrometheusHandle, meter: Arc<Meter>, context: Arc<Context>, stop: CancellationToken) {
     let mut every = tokio::time::interval(METRICS_UPKEEP);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = every.tick() => {
+                let meter = Arc::clone(&meter);
+                // Reads of /proc, which a machine in distress may keep waiting.
+                let _panicked = tokio::task::spawn_blocking(move || meter.look()).await;
                 metrics::gauge!("weir_streams_live").set(context.hub.live().len() as f64);
                 metrics.run_upkeep();
             }
@@ -339,6 +375,11 @@ fn announce(config: &Config, addresses: &Addresses, start: &Start) {
     match (addresses.http, addresses.https) {
         (Some(http), _) => println!("  Watch           http://{host}:{}/watch/{}", http.port(), demo::STREAM),
         (None, Some(https)) => println!("  Watch           https://{host}:{}/watch/{}", https.port(), demo::STREAM),
+        (None, None) => {}
+    }
+    match (addresses.http, addresses.https) {
+        (Some(http), _) => println!("  Dashboard       http://{host}:{}/dashboard", http.port()),
+        (None, Some(https)) => println!("  Dashboard       https://{host}:{}/dashboard", https.port()),
         (None, None) => {}
     }
     println!("  API token       in {}", start.token_file.display());

@@ -48,6 +48,11 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message.into())
     }
 
+    pub fn cross_site() -> Self {
+        let message = "The request came from another site's page; use the dashboard, or send the token as Authorization: Bearer TOKEN.";
+        Self::new(StatusCode::FORBIDDEN, "cross_site", message.into())
+    }
+
     pub fn too_many(retry_after_s: u64) -> Self {
         let message = "Too many wrong tokens came from this address; wait and send the right one.";
         Self {

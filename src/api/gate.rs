@@ -1,8 +1,13 @@
-//! Who may change things: the bearer token, compared in constant time, and a budget for those who guess.
+//! Who may change things: the bearer token, compared in constant time, or a browser that was signed in with it; and a budget for
+//! those who guess.
+//!
+//! A browser sends its cookie whoever's page made the request, so what changes something must say that it comes from our own.
 
+use super::Api;
 use super::error::ApiError;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, ORIGIN};
+use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use gatehouse::{Neighbourhood, Refusals};
@@ -10,7 +15,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use store::ApiToken;
+use store::{ApiToken, now_ms};
 
 /// Wrong tokens one address may send in a minute before it is told to wait.
 const WRONG_PER_MINUTE: u32 = 10;
@@ -38,8 +43,12 @@ impl Gate {
         Self { token, wrong: Mutex::default() }
     }
 
+    pub fn token(&self) -> &ApiToken {
+        &self.token
+    }
+
     /// The right token passes always: an operator behind the same address as a guesser is not locked out.
-    fn admit(&self, presented: Option<&str>, from: IpAddr, now: Instant) -> Result<(), ApiError> {
+    pub fn admit(&self, presented: Option<&str>, from: IpAddr, now: Instant) -> Result<(), ApiError> {
         match presented {
             Some(token) if self.token.matches(token) => Ok(()),
             // Asking without a token is a question, not a guess.
@@ -79,21 +88,84 @@ pub fn client(request: &axum::http::Extensions) -> IpAddr {
     viewer.or(socket).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
-/// The layer in front of every guarded route.
-pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let presented =
-        header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    match gate.admit(presented.map(|(_, token)| token.trim()), client(request.extensions()), Instant::now()) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+/// Name of the cookie of a browser that was signed in.
+pub const COOKIE: &str = "__Host-weir";
+
+/// The layer in front of every route of the operator's.
+pub async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let request = match own(&api, request).await {
+        Ok(request) => request,
+        Err(refusal) => return refusal.into_response(),
+    };
+    next.run(request).await
+}
+
+/// The layer in front of what a stream's dock may read too.
+pub async fn check_reader(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let is_dock = bearer(request.headers())
+        .zip(stream_of(request.uri().path()))
+        .is_some_and(|(token, stream)| api.gate.token.dock_matches(stream, token));
+    if is_dock {
+        return next.run(request).await;
     }
+    check(State(api), request, next).await
+}
+
+/// The request, when it is the operator's.
+async fn own(api: &Api, request: Request) -> Result<Request, ApiError> {
+    let (headers, from) = (request.headers(), client(request.extensions()));
+    let presented = bearer(headers);
+    let Some(secret) = cookie(headers).filter(|_| presented.is_none()) else {
+        api.gate.admit(presented, from, Instant::now())?;
+        return Ok(request);
+    };
+    if !request.method().is_safe() && !is_same_site(request.uri(), headers) {
+        REFUSED.turn_away("cross_site", &from, &"another site's page asked for a change", Instant::now());
+        return Err(ApiError::cross_site());
+    }
+    match api.store.is_signed_in(secret, &api.gate.token, now_ms()).await? {
+        true => Ok(request),
+        false => Err(ApiError::unauthorized()),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (_, token) = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))?;
+    Some(token.trim())
+}
+
+/// What the browser shows for its sign-in.
+pub fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let lines = headers.get_all(COOKIES).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
+/// The host and port the request was sent to.
+pub fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let named = headers.get(HOST).and_then(|host| host.to_str().ok());
+    uri.authority().map(|authority| authority.as_str()).or(named).map(str::to_ascii_lowercase)
+}
+
+/// Whether the page that made the request is our own, as the browser tells: by `Sec-Fetch-Site`, or by `Origin` where it is older.
+pub fn is_same_site(uri: &Uri, headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
+    let page = origin.and_then(|origin| origin.split_once("://")).map(|(_, page)| page.to_ascii_lowercase());
+    page.is_some() && page == host(uri, headers)
+}
+
+/// The name in `/api/v1/streams/NAME/…`.
+fn stream_of(path: &str) -> Option<&str> {
+    path.strip_prefix("/api/v1/streams/")?.split('/').next()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::StatusCode;
+    use axum::http::{HeaderName, StatusCode};
 
     #[test]
     fn guessers_are_slowed_and_the_operator_is_not() {
@@ -107,6 +179,32 @@ mod tests {
         assert_eq!(guess(now), StatusCode::TOO_MANY_REQUESTS);
         assert!(gate.admit(Some(token.reveal()), from, now).is_ok());
         assert_eq!(guess(now + WINDOW), StatusCode::UNAUTHORIZED);
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        assert_eq!(cookie(&headers(&[("cookie", "a=1; __Host-weir=ws_x; b=2")])), Some("ws_x"));
+        for other in ["", "__Host-weirdo=1", "x__Host-weir=1", "weir=1"] {
+            assert_eq!(cookie(&headers(&[("cookie", other)])), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_our_own_pages_may_ask_for_changes() {
+        let may = |pairs: &[(&'static str, &str)]| is_same_site(&Uri::from_static("/api/v1/streams"), &headers(pairs));
+        assert!(may(&[("sec-fetch-site", "same-origin"), ("host", "weir.example")]));
+        assert!(may(&[("origin", "https://weir.example:8443"), ("host", "Weir.example:8443")]));
+        for site in ["cross-site", "same-site", "none", ""] {
+            assert!(!may(&[("sec-fetch-site", site), ("origin", "https://weir.example"), ("host", "weir.example")]));
+        }
+        assert!(!may(&[("origin", "https://evil.example"), ("host", "weir.example")]));
+        assert!(!may(&[("origin", "null"), ("host", "weir.example")]));
+        assert!(!may(&[("host", "weir.example")]));
+        assert!(!may(&[("origin", "https://weir.example")]));
     }
 
     #[test]

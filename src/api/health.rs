@@ -2,6 +2,7 @@
 
 use super::Api;
 use super::error::ApiError;
+use super::live::LiveHealth;
 use super::shapes::Problem;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -28,7 +29,7 @@ pub struct HealthShape {
 }
 
 /// The whole in one word.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictShape {
     /// Not live, or nothing was measured yet.
@@ -86,10 +87,29 @@ pub struct MeasuredShape {
     pub sample_rate: Option<u32>,
     /// Channels.
     pub channels: Option<u8>,
+    /// Loudness of the sound, dB below full scale.
+    pub level_db: Option<f64>,
     /// Seconds the sound is ahead of the picture as they arrive.
     pub skew_s: Option<f64>,
     /// Times the publisher was lost in the last ten minutes.
     pub losses: u32,
+}
+
+impl HealthShape {
+    /// Of a stream that is live, or is not.
+    pub fn new(stream: &str, health: Option<LiveHealth>) -> Self {
+        let stream = stream.to_owned();
+        let Some(health) = health else {
+            return Self { stream, verdict: VerdictShape::NoData, session: None, issues: Vec::new(), measured: None };
+        };
+        Self {
+            stream,
+            verdict: health.report.verdict.into(),
+            session: Some(health.session),
+            issues: health.report.issues.into_iter().map(IssueShape::from).collect(),
+            measured: Some(MeasuredShape::from(&health.measured)),
+        }
+    }
 }
 
 impl From<Verdict> for VerdictShape {
@@ -136,6 +156,7 @@ impl From<&Measured> for MeasuredShape {
             audio_bps: audio.map(|a| a.bitrate_bps),
             sample_rate: audio.map(|a| a.sample_rate),
             channels: audio.map(|a| a.channels),
+            level_db: audio.and_then(|a| a.level_db),
             skew_s: measured.skew_s,
             losses: measured.losses,
         }
@@ -150,18 +171,9 @@ impl From<&Measured> for MeasuredShape {
     params(("name" = String, Path, description = "Public name")),
     responses((status = 200, body = HealthShape), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Json<HealthShape>, ApiError> {
-    let Some(health) = api.live.health(&name) else {
-        if api.store.stream(&name).await?.is_none() {
-            return Err(Error::NoSuchStream { name }.into());
-        }
-        let (verdict, issues) = (VerdictShape::NoData, Vec::new());
-        return Ok(Json(HealthShape { stream: name, verdict, session: None, issues, measured: None }));
-    };
-    Ok(Json(HealthShape {
-        stream: name,
-        verdict: health.report.verdict.into(),
-        session: Some(health.session),
-        issues: health.report.issues.into_iter().map(IssueShape::from).collect(),
-        measured: Some(MeasuredShape::from(&health.measured)),
-    }))
+    let health = api.live.health(&name);
+    if health.is_none() && api.store.stream(&name).await?.is_none() {
+        return Err(Error::NoSuchStream { name }.into());
+    }
+    Ok(Json(HealthShape::new(&name, health)))
 }

@@ -2,10 +2,11 @@
 
 use super::Api;
 use super::error::ApiError;
+use super::follow::{LogRow, Sample};
 use super::shapes::{LiveList, LiveShape, Problem};
 use axum::Json;
 use axum::extract::{Path, State};
-use ingest::health::{Measured, Report};
+use ingest::health::{Measured, Report, Verdict};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,15 @@ pub trait LiveView: Send + Sync + 'static {
 
     /// How the publisher of a stream that is live is doing; `None` when it is not live, or was not looked at yet.
     fn health(&self, name: &str) -> Option<LiveHealth>;
+
+    /// What was measured after `after_ms`, oldest first.
+    fn samples(&self, name: &str, after_ms: i64) -> Vec<Sample>;
+
+    /// What happened after the row with number `after`, oldest first.
+    fn log(&self, name: &str, after: u64) -> Vec<LogRow>;
+
+    /// The server is going down.
+    fn is_closing(&self) -> bool;
 
     /// Sends the stream's publisher away and ends its session; false when there is neither. With `hold` nobody is
     /// admitted for so long, or until [`LiveView::allow`].
@@ -75,6 +85,10 @@ pub struct LiveStream {
     pub renditions: Vec<LiveRendition>,
     /// Names of renditions that this machine had no room for when the session began.
     pub withheld: Vec<String>,
+    /// How its publisher is doing, in a word.
+    pub verdict: Verdict,
+    /// What its encoder calls itself.
+    pub encoder: Option<String>,
 }
 
 /// One rendition of a stream's pictures.

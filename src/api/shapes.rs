@@ -1,5 +1,6 @@
 //! What goes over the wire; the core types keep their own shape.
 
+use super::health::VerdictShape;
 use super::live::{LiveRendition, LiveState, LiveStream};
 use serde::{Deserialize, Serialize};
 use store::{AuditRow, KeyInfo, Slate, Stream, Takeover};
@@ -123,6 +124,13 @@ fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D)
     T::deserialize(deserializer).map(Some)
 }
 
+/// Where a stream's dock is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Dock {
+    /// Path and query of its page on this server.
+    pub path: String,
+}
+
 /// All streams.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StreamList {
@@ -203,9 +211,12 @@ pub struct Stopped {
 /// Which audit rows.
 #[derive(Debug, Deserialize, IntoParams)]
 pub struct AuditQuery {
-    /// Rows with numbers above this.
+    /// Rows with numbers above this, the first of them; left out: the newest.
     #[serde(default)]
-    pub after: i64,
+    pub after: Option<i64>,
+    /// Rows with numbers below this, the last of them.
+    #[serde(default)]
+    pub before: Option<i64>,
     /// At most this many, 1 to 1000; 100 when left out.
     #[serde(default)]
     pub limit: Option<u32>,
@@ -268,6 +279,9 @@ pub struct LiveShape {
     /// Renditions that this machine had no room for when the session began.
     #[schema(example = json!(["720p"]))]
     pub withheld: Vec<String>,
+    /// How its publisher is doing; told to the operator alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<VerdictShape>,
     /// Path of the playlist.
     pub hls: String,
     /// Path of the watch page.
@@ -312,6 +326,7 @@ impl LiveShape {
             thumb: live.thumb.then(|| format!("/live/{}/thumb.jpg", live.name)),
             renditions: live.renditions,
             withheld: live.withheld,
+            verdict: None,
             hls: format!("/live/{}/index.m3u8", live.name),
             watch: format!("/watch/{}", live.name),
             now_ms,
@@ -322,7 +337,10 @@ impl LiveShape {
 
 impl StreamShape {
     pub fn new(stream: Stream, live: Option<LiveStream>, key: Option<String>, now_ms: i64) -> Self {
-        let live = live.map(|live| LiveShape::new(live, &stream.settings.title, now_ms));
+        let live = live.map(|live| {
+            let verdict = Some(live.verdict.into());
+            LiveShape { verdict, ..LiveShape::new(live, &stream.settings.title, now_ms) }
+        });
         Self {
             name: stream.name,
             title: stream.settings.title,

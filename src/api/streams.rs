@@ -4,7 +4,8 @@ use super::Api;
 use super::error::{ApiError, Body, Query};
 use super::gate::client;
 use super::shapes::{
-    AuditList, AuditQuery, AuditShape, NewStream, Problem, Rotation, Stopped, StreamChange, StreamList, StreamShape,
+    AuditList, AuditQuery, AuditShape, Dock, NewStream, Problem, Rotation, Stopped, StreamChange, StreamList,
+    StreamShape,
 };
 use crate::config::ladder_text;
 use crate::first_start;
@@ -206,10 +207,30 @@ pub async fn allow(
     Ok(Json(api.shape(outcome)))
 }
 
+/// The address of a stream's dock
+///
+/// For OBS: Docks, Custom Browser Docks. Its token opens this stream's `health`, `stats` and `events` for reading, and nothing else;
+/// it ends with the API token.
+#[utoipa::path(get, path = "/api/v1/streams/{name}/dock", tag = "streams", security(("token" = [])),
+    params(("name" = String, Path, description = "Public name")),
+    responses((status = 200, body = Dock), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn dock(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Json<Dock>, ApiError> {
+    let stream = api.store.stream(&name).await?.ok_or(Error::NoSuchStream { name })?;
+    let token = api.gate.token().dock(&stream.name);
+    Ok(Json(Dock { path: format!("/dock/{}?token={token}", stream.name) }))
+}
+
 /// Changes that were made
 #[utoipa::path(get, path = "/api/v1/audit", tag = "streams", security(("token" = [])), params(AuditQuery),
     responses((status = 200, body = AuditList), (status = 401, body = Problem)))]
 pub async fn audit(State(api): State<Arc<Api>>, Query(query): Query<AuditQuery>) -> Result<Json<AuditList>, ApiError> {
-    let rows = api.store.audit(query.after, query.limit.unwrap_or(AUDIT_ROWS)).await?;
+    let limit = query.limit.unwrap_or(AUDIT_ROWS);
+    let rows = match (query.after, query.before) {
+        (Some(after), None) => api.store.audit(after, limit).await?,
+        (None, before) => api.store.audit_newest(before, limit).await?,
+        (Some(_), Some(_)) => {
+            return Err(ApiError::bad_request("bad_query", "Give after or before, not both.".into()));
+        }
+    };
     Ok(Json(AuditList { rows: rows.into_iter().map(AuditShape::from).collect() }))
 }

@@ -1,8 +1,10 @@
 //! The API as a program meets it, over the real router and a SQLite store.
 
 use super::*;
+use crate::usage::Meter;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
+use futures_util::StreamExt as _;
 use ingest::health::{Code, Issue, Measured, Report, Severity, Verdict};
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -10,6 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use store::Location;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
+use transcoder::Budget;
 
 #[derive(Default)]
 struct OneLive {
@@ -33,6 +36,8 @@ impl LiveView for OneLive {
             thumb: true,
             renditions: vec![LiveRendition { name: "480p".into(), resting: true }],
             withheld: vec!["720p".into()],
+            verdict: Verdict::Bad,
+            encoder: Some("obs-studio".into()),
         }]
     }
 
@@ -52,6 +57,29 @@ impl LiveView for OneLive {
             measured: Measured::default(),
             report: Report { verdict: Verdict::Bad, issues: vec![issue] },
         })
+    }
+
+    fn samples(&self, name: &str, after_ms: i64) -> Vec<Sample> {
+        let sample = Sample {
+            at_ms: store::now_ms(),
+            video_kbps: Some(2_500.0),
+            audio_kbps: Some(128.0),
+            fps: Some(30.0),
+            keyframe_s: Some(2.0),
+            pace: Some(1.0),
+            lag_ms: None,
+            level_db: None,
+        };
+        if name == "show" && sample.at_ms > after_ms { vec![sample] } else { vec![] }
+    }
+
+    fn log(&self, name: &str, after: u64) -> Vec<LogRow> {
+        let row = LogRow { seq: 1, at_ms: 1_000, kind: LogKind::Info, message: "It began.".into() };
+        if name == "show" && after < row.seq { vec![row] } else { vec![] }
+    }
+
+    fn is_closing(&self) -> bool {
+        false
     }
 
     fn stop(&self, name: &str, hold: Option<Duration>) -> bool {
@@ -78,7 +106,18 @@ impl Bed {
         let store = Store::open(&Location::in_dir(dir.path())).await.unwrap();
         let (live, token) = (Arc::new(OneLive::default()), ApiToken::generate().unwrap());
         let ingest = IngestAddresses { rtmp: Some("rtmp://localhost/live".into()), rtmps: None };
-        let api = Api::new(store.clone(), Arc::clone(&live) as Arc<dyn LiveView>, token.clone());
+        let facts = Facts {
+            started_ms: 1_000,
+            streams_max: 200,
+            budget: Budget::new(2, 53e6),
+            meter: Arc::new(Meter::new(dir.path().to_owned())),
+            gstreamer: "1.22".into(),
+            encoder: "x264".into(),
+            data_dir: dir.path().display().to_string(),
+            https: Some("https://localhost:8443".into()),
+            warnings: vec![Warning::new("rtmp_in_clear", "Keys travel in clear.")],
+        };
+        let api = Api::new(store.clone(), Arc::clone(&live) as Arc<dyn LiveView>, token.clone(), facts);
         let router = router(api.with_data_dir(dir.path().to_owned()).with_ingest(ingest));
         Self { router, store, live, token, _dir: dir }
     }
@@ -204,6 +243,12 @@ async fn nothing_is_told_or_changed_without_the_token() {
         ("POST", "/api/v1/streams/show/stop"),
         ("POST", "/api/v1/streams/show/allow"),
         ("GET", "/api/v1/audit"),
+        ("GET", "/api/v1/server"),
+        ("GET", "/api/v1/streams/show/dock"),
+        ("GET", "/api/v1/streams/show/stats"),
+        ("GET", "/api/v1/streams/show/history"),
+        ("GET", "/api/v1/streams/show/log"),
+        ("GET", "/api/v1/streams/show/events"),
     ];
     let wrong = ApiToken::generate().unwrap();
     for (method, path) in routes {
@@ -233,6 +278,7 @@ async fn refusals_are_json_with_a_word_and_a_sentence() {
         ("DELETE", "/api/v1/streams/nobody", None, 404, "no_such_stream"),
         ("DELETE", "/api/v1/streams/show/keys/abcdefgh", None, 404, "no_such_key"),
         ("GET", "/api/v1/audit?after=x", None, 400, "bad_query"),
+        ("GET", "/api/v1/audit?after=1&before=2", None, 400, "bad_query"),
         ("GET", "/api/v1/nowhere", None, 404, "no_such_route"),
         ("PUT", "/api/v1/streams", Some(json!({})), 405, "wrong_method"),
         ("GET", "/api/v1/live/nobody", None, 404, "not_live"),
@@ -241,6 +287,164 @@ async fn refusals_are_json_with_a_word_and_a_sentence() {
         let (answered, answer) = bed.ask(method, path, body).await;
         assert_eq!((answered.as_u16(), answer["code"].as_str()), (status, Some(code)), "{method} {path}: {answer}");
         assert!(answer["message"].as_str().unwrap().ends_with('.'), "{answer}");
+    }
+}
+
+/// A request of a browser on this machine, with what it sends besides.
+async fn browser(
+    bed: &Bed,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> axum::response::Response {
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost:8080");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    if !body.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    bed.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap()
+}
+
+const OWN_PAGE: (&str, &str) = ("sec-fetch-site", "same-origin");
+
+/// The cookie of a browser that has just been signed in.
+async fn signed_in(bed: &Bed) -> String {
+    let body = json!({ "token": bed.token.reveal() }).to_string();
+    let answer = browser(bed, "POST", "/api/v1/session", &[OWN_PAGE], &body).await;
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    let set = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+    assert!(set.ends_with("; Path=/; Max-Age=7776000; Secure; HttpOnly; SameSite=Lax"), "{set}");
+    assert!(!set.contains(bed.token.reveal()), "the token is in no cookie");
+    set.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_signed_in_browser_may_do_what_the_token_may_until_it_is_signed_out() {
+    let bed = Bed::new().await;
+    let cookie = signed_in(&bed).await;
+    let cookie = ("cookie", cookie.as_str());
+    let add = json!({ "name": "show" }).to_string();
+    for (method, path, body, status) in [
+        ("GET", "/api/v1/streams", "", StatusCode::OK),
+        ("POST", "/api/v1/streams", add.as_str(), StatusCode::CREATED),
+        ("DELETE", "/api/v1/session", "", StatusCode::NO_CONTENT),
+        ("GET", "/api/v1/streams", "", StatusCode::UNAUTHORIZED),
+    ] {
+        let answer = browser(&bed, method, path, &[cookie, OWN_PAGE], body).await;
+        assert_eq!(answer.status(), status, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn another_sites_page_changes_nothing_with_the_cookie() {
+    let bed = Bed::new().await;
+    let cookie = signed_in(&bed).await;
+    let cookie = ("cookie", cookie.as_str());
+    let add = json!({ "name": "show" }).to_string();
+    for site in [&[("sec-fetch-site", "cross-site")][..], &[("origin", "https://evil.example")], &[]] {
+        let headers = [&[cookie][..], site].concat();
+        for (method, path) in [("POST", "/api/v1/streams"), ("DELETE", "/api/v1/session")] {
+            let answer = browser(&bed, method, path, &headers, &add).await;
+            assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{method} {path} {site:?}");
+        }
+    }
+    assert!(bed.store.streams().await.unwrap().is_empty());
+    let origin = ("origin", "http://localhost:8080");
+    assert_eq!(browser(&bed, "POST", "/api/v1/streams", &[cookie, origin], &add).await.status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_wrong_token_or_a_connection_in_clear_signs_nobody_in() {
+    let bed = Bed::new().await;
+    let wrong = json!({ "token": ApiToken::generate().unwrap().reveal() }).to_string();
+    let answer = browser(&bed, "POST", "/api/v1/session", &[OWN_PAGE], &wrong).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert!(answer.headers().get(header::SET_COOKIE).is_none());
+    let right = json!({ "token": bed.token.reveal() }).to_string();
+    let request = |host: &str, method: &str, body: &str| {
+        let request = Request::builder().method(method).uri("/api/v1/session").header(header::HOST, host);
+        request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_owned())).unwrap()
+    };
+    let answer = bed.router.clone().oneshot(request("live.example", "POST", &right)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    let said: Value = serde_json::from_slice(&to_bytes(answer.into_body(), 1 << 20).await.unwrap()).unwrap();
+    assert!(said["message"].as_str().unwrap().contains("https://localhost:8443"), "{said}");
+    let answer = bed.router.clone().oneshot(request("live.example", "GET", "")).await.unwrap();
+    let said: Value = serde_json::from_slice(&to_bytes(answer.into_body(), 1 << 20).await.unwrap()).unwrap();
+    assert_eq!((&said["secure"], &said["signed_in"]), (&json!(false), &json!(false)));
+}
+
+#[tokio::test]
+async fn a_docks_token_reads_its_own_stream_and_nothing_else() {
+    let bed = Bed::new().await;
+    for name in ["show", "other"] {
+        bed.ask("POST", "/api/v1/streams", Some(json!({ "name": name }))).await;
+    }
+    let (_, dock) = bed.ask("GET", "/api/v1/streams/show/dock", None).await;
+    let token = dock["path"].as_str().unwrap().strip_prefix("/dock/show?token=").unwrap();
+    for (path, status) in [
+        ("/api/v1/streams/show/health", StatusCode::OK),
+        ("/api/v1/streams/show/stats", StatusCode::OK),
+        ("/api/v1/streams/other/health", StatusCode::UNAUTHORIZED),
+        ("/api/v1/streams/show/log", StatusCode::UNAUTHORIZED),
+        ("/api/v1/streams/show", StatusCode::UNAUTHORIZED),
+        ("/api/v1/streams", StatusCode::UNAUTHORIZED),
+    ] {
+        assert_eq!(bed.ask_as(Some(token), "GET", path, None).await.0, status, "{path}");
+    }
+    assert_eq!(bed.ask_as(Some(token), "DELETE", "/api/v1/streams/show", None).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_stream_is_followed_as_it_goes_on() {
+    let bed = Bed::new().await;
+    bed.ask("POST", "/api/v1/streams", Some(json!({ "name": "show" }))).await;
+    let (_, stats) = bed.ask("GET", "/api/v1/streams/show/stats", None).await;
+    assert_eq!((&stats["state"], &stats["bitrate_kbps"]), (&json!("live"), &json!(2_628.0)), "{stats}");
+    assert_eq!((&stats["encoder"], &stats["verdict"]), (&json!("obs-studio"), &json!("bad")));
+    let (_, history) = bed.ask("GET", "/api/v1/streams/show/history", None).await;
+    assert_eq!((&history["step_ms"], &history["samples"][0]["fps"]), (&json!(1_000), &json!(30.0)));
+    let (_, log) = bed.ask("GET", "/api/v1/streams/show/log", None).await;
+    assert_eq!(log["rows"], json!([{ "seq": 1, "at_ms": 1_000, "kind": "info", "message": "It began." }]));
+    let (_, off) = bed.ask("GET", "/api/v1/streams/other/stats", None).await;
+    assert_eq!(off["code"], "no_such_stream");
+
+    let bearer = format!("Bearer {}", bed.token.reveal());
+    let answer = browser(&bed, "GET", "/api/v1/streams/show/events", &[("authorization", &bearer)], "").await;
+    assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/event-stream");
+    let (mut body, mut text) = (answer.into_body().into_data_stream(), String::new());
+    while !text.contains("event: stats\n") {
+        text += std::str::from_utf8(&body.next().await.unwrap().unwrap()).unwrap();
+    }
+    assert!(text.starts_with("event: health\ndata: {\"stream\":\"show\",\"verdict\":\"bad\""), "{text}");
+}
+
+#[tokio::test]
+async fn the_server_tells_of_its_machine() {
+    let bed = Bed::new().await;
+    let (status, server) = bed.ask("GET", "/api/v1/server", None).await;
+    assert_eq!((status, &server["live"], &server["cpu"]["cores"]), (StatusCode::OK, &json!(1), &json!(2)));
+    assert_eq!((&server["budget"]["cores"], &server["budget"]["planned"]), (&json!(1.7), &json!(0.0)));
+    assert!(server["memory"]["total_bytes"].as_u64() > server["memory"]["used_bytes"].as_u64(), "{server}");
+    assert!(server["disk"]["free_bytes"].as_u64().is_some_and(|free| free > 0), "{server}");
+    assert_eq!(server["warnings"][0]["code"], "rtmp_in_clear");
+}
+
+#[tokio::test]
+async fn the_audit_is_read_from_its_end_or_from_any_row() {
+    let bed = Bed::new().await;
+    for name in ["one", "two", "three"] {
+        bed.ask("POST", "/api/v1/streams", Some(json!({ "name": name }))).await;
+    }
+    for (query, numbers) in
+        [("", [1, 2, 3].as_slice()), ("?limit=1", &[3]), ("?before=3&limit=1", &[2]), ("?after=0&limit=1", &[1])]
+    {
+        let (_, audit) = bed.ask("GET", &format!("/api/v1/audit{query}"), None).await;
+        let rows: Vec<i64> = audit["rows"].as_array().unwrap().iter().map(|row| row["seq"].as_i64().unwrap()).collect();
+        assert_eq!(rows, numbers, "{query}");
     }
 }
 

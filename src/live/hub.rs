@@ -4,7 +4,9 @@
 //! It holds no media and makes no decision about one. Every change of who publishes goes through a stream's
 //! [`Keeper`] under the table's lock, so that what was decided is what is done.
 
+use super::journal::Journal;
 use super::session::{Arrival, Facts, Health};
+use crate::api::LogKind;
 use bytes::Bytes;
 use ingest::Refusal;
 use ingest::session::{Begun, Caller, Decision, Departure, Keeper, PublisherId, Reason, Rules, State};
@@ -63,6 +65,8 @@ pub struct Live {
     pub shortage: Mutex<Shortage>,
     /// A slate stands in for the publisher, or is about to.
     pub slate: AtomicBool,
+    /// What the publisher's encoder calls itself.
+    pub encoder: Mutex<Option<String>>,
     /// How its publisher is doing; `None` before the first look.
     pub health: Mutex<Option<Health>>,
     /// When it ended, if it did.
@@ -80,6 +84,7 @@ impl Live {
             captions: AtomicBool::new(false),
             shortage: Mutex::default(),
             slate: AtomicBool::new(false),
+            encoder: Mutex::default(),
             health: Mutex::default(),
             ended: Mutex::default(),
         }
@@ -108,6 +113,11 @@ impl Live {
     /// Whether a slate stands in for the publisher, or is about to.
     pub fn has_slate(&self) -> bool {
         self.slate.load(Ordering::Relaxed)
+    }
+
+    /// What the publisher's encoder calls itself.
+    pub fn encoder(&self) -> Option<String> {
+        lock(&self.encoder).clone()
     }
 
     /// How its publisher is doing, once that was looked at.
@@ -139,6 +149,7 @@ struct Stream {
     /// Newest last; at most two: the one that runs and the one before it.
     sessions: Vec<Arc<Live>>,
     last_gone: Option<Instant>,
+    journal: Arc<Journal>,
 }
 
 /// The publisher the keeper has.
@@ -163,6 +174,11 @@ impl Stream {
         Post { arrivals: given, end }
     }
 
+    fn refused(&self, reason: &Reason) {
+        self.journal
+            .note(LogKind::Warning, format!("A publisher with a good key was refused: {}", reason.refusal().text));
+    }
+
     /// Does what the keeper decided.
     fn obey(&mut self, name: &str, decisions: Vec<Decision>) {
         for decision in decisions {
@@ -170,6 +186,8 @@ impl Stream {
                 Decision::Dismiss(id, reason) => {
                     metrics::counter!("weir_session_dismissed_total", "reason" => reason.label()).increment(1);
                     tracing::info!(stream = name, publisher = id.0, reason = reason.label(), "publisher sent away");
+                    self.journal
+                        .note(LogKind::Warning, format!("The publisher was sent away: {}", reason.refusal().text));
                     self.last_gone = Some(Instant::now());
                     // One that has gone by itself meanwhile needs no word.
                     let _gone = self.publisher.take().map(|p| p.dismiss.send(reason.refusal()));
@@ -193,12 +211,18 @@ pub struct Hub {
 #[derive(Debug, Default)]
 struct Table {
     streams: HashMap<String, Stream>,
+    /// They outlive the entries above.
+    journals: HashMap<String, Arc<Journal>>,
     admissions: u64,
 }
 
 impl Table {
     fn stream(&mut self, name: &str) -> &mut Stream {
-        self.streams.entry(name.to_owned()).or_default()
+        let Self { streams, journals, .. } = self;
+        streams.entry(name.to_owned()).or_insert_with(|| {
+            let journal = Arc::clone(journals.entry(name.to_owned()).or_default());
+            Stream { journal, ..Stream::default() }
+        })
     }
 
     /// Streams but this one that have a publisher or a session that waits for one.
@@ -245,6 +269,7 @@ impl Hub {
         if live >= streams_max {
             let reason = Reason::Full { live, most: streams_max };
             metrics::counter!("weir_session_refused_total", "reason" => reason.label()).increment(1);
+            table.stream(stream).refused(&reason);
             return Err(reason);
         }
         if others >= streams_max {
@@ -253,6 +278,11 @@ impl Hub {
         table.admissions += 1;
         let id = PublisherId(table.admissions);
         let entry = table.stream(stream);
+        let who = match (&key_id, &encoder) {
+            (None, _) => "The test card".to_owned(),
+            (Some(_), Some(encoder)) => format!("{encoder} at {peer}"),
+            (Some(_), None) => format!("An encoder at {peer}"),
+        };
         let caller = Caller { id, peer, encoder, is_card: key_id.is_none() };
         let was_frozen = entry.keeper.frozen_until().is_some();
         let decided = entry.keeper.knock(caller, rules, Instant::now());
@@ -265,8 +295,10 @@ impl Hub {
         }
         let decisions = decided.inspect_err(|reason| {
             metrics::counter!("weir_session_refused_total", "reason" => reason.label()).increment(1);
+            entry.refused(reason);
         })?;
         entry.obey(stream, decisions);
+        entry.journal.note(LogKind::Info, format!("{who} connected."));
         let (dismiss, dismissal) = oneshot::channel();
         entry.publisher = Some(Publisher { dismiss, key_id });
         Ok((id, dismissal))
@@ -376,6 +408,7 @@ impl Hub {
             if before == State::Live && entry.keeper.state() == State::Stalled {
                 metrics::counter!("weir_session_stalls_total").increment(1);
                 tracing::warn!(stream = name, "the publisher has sent nothing for 6 s");
+                entry.journal.note(LogKind::Warning, "The publisher is connected and has sent nothing for 6 s.");
             }
             entry.obey(name, decisions);
         }
@@ -399,7 +432,11 @@ impl Hub {
     /// Forgets ended sessions whose time is over and streams without any.
     pub fn sweep(&self, now: Instant) {
         let over = |live: &Live| lock(&live.ended).is_some_and(|at| now.saturating_duration_since(at) > KEEP_ENDED);
-        lock(&self.streams).streams.retain(|_, entry| {
+        let mut table = lock(&self.streams);
+        let Table { streams, journals, .. } = &mut *table;
+        let now_ms = store::now_ms();
+        journals.retain(|name, journal| journal.forget(now_ms) || streams.contains_key(name));
+        streams.retain(|_, entry| {
             entry.sessions.retain(|live| !over(live));
             entry.publisher.is_some()
                 || entry.running.is_some()
@@ -418,6 +455,16 @@ impl Hub {
     pub fn session(&self, stream: &str, session: &str) -> Option<Arc<Live>> {
         let table = lock(&self.streams);
         table.streams.get(stream)?.sessions.iter().find(|l| l.window.session() == session).cloned()
+    }
+
+    /// What the stream went through; `None` when nothing is remembered of it.
+    pub fn journal(&self, stream: &str) -> Option<Arc<Journal>> {
+        lock(&self.streams).journals.get(stream).cloned()
+    }
+
+    /// The same for a session to write into.
+    pub fn open_journal(&self, stream: &str) -> Arc<Journal> {
+        Arc::clone(&lock(&self.streams).stream(stream).journal)
     }
 
     /// Every stream whose session is on now, by name.

@@ -5,6 +5,7 @@
 
 mod doorman;
 pub mod hub;
+mod journal;
 mod session;
 mod settings;
 mod view;

@@ -2,8 +2,9 @@
 
 use super::Context;
 use super::hub::Live;
-use crate::api::{LiveHealth, LiveRendition, LiveState, LiveStream, LiveView};
+use crate::api::{LiveHealth, LiveRendition, LiveState, LiveStream, LiveView, LogRow, Sample};
 use bytes::Bytes;
+use ingest::health::Verdict;
 use ingest::session::{Reason, State};
 use media::Track;
 use origin::Catalog;
@@ -49,6 +50,18 @@ impl LiveView for View {
         Some(LiveHealth { session, measured: health.measured, report: health.report })
     }
 
+    fn samples(&self, name: &str, after_ms: i64) -> Vec<Sample> {
+        self.context.hub.journal(name).map_or_else(Vec::new, |journal| journal.samples(after_ms))
+    }
+
+    fn log(&self, name: &str, after: u64) -> Vec<LogRow> {
+        self.context.hub.journal(name).map_or_else(Vec::new, |journal| journal.rows(after))
+    }
+
+    fn is_closing(&self) -> bool {
+        self.context.stop.is_cancelled()
+    }
+
     fn stop(&self, name: &str, hold: Option<Duration>) -> bool {
         match hold {
             Some(hold) => self.context.hub.stop(name, hold),
@@ -88,5 +101,7 @@ fn describe(name: &str, live: &Live, state: State) -> LiveStream {
             })
             .collect(),
         withheld: shortage.withheld,
+        verdict: live.health().map_or(Verdict::NoData, |health| health.report.verdict),
+        encoder: live.encoder(),
     }
 }

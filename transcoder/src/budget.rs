@@ -48,13 +48,34 @@ impl Budget {
 
     /// Cores that no session has planned on, but those that are lent.
     pub fn free(&self) -> f64 {
-        (self.cores as f64 * SHARE - self.used().firm).max(0.0)
+        (self.total() - self.used().firm).max(0.0)
+    }
+
+    /// Cores of the machine.
+    pub fn cores(&self) -> usize {
+        self.cores
+    }
+
+    /// Luma samples a core encodes in a second.
+    pub fn speed(&self) -> f64 {
+        self.speed
+    }
+
+    /// Cores that may be planned on.
+    pub fn total(&self) -> f64 {
+        self.cores as f64 * SHARE
+    }
+
+    /// Cores that sessions have planned on, those that are lent too.
+    pub fn planned(&self) -> f64 {
+        let used = self.used();
+        used.firm + used.lent
     }
 
     /// Whether what is lent is needed by others.
     pub fn is_overdrawn(&self) -> bool {
         let used = self.used();
-        used.lent > NOTHING && used.firm + used.lent > self.cores as f64 * SHARE
+        used.lent > NOTHING && used.firm + used.lent > self.total()
     }
 
     /// Takes the largest ladder that fits what is free: rungs go from the top, as each costs as much as all below it. With
@@ -64,7 +85,7 @@ impl Budget {
     /// The cores it would take at least, when even that does not fit.
     pub fn take(&self, rungs: &mut Vec<Rung>, source: &SourceShape, needs_one: bool) -> Result<Share, f64> {
         let mut used = self.used();
-        let free = self.cores as f64 * SHARE - used.firm;
+        let free = self.total() - used.firm;
         let mut cores = self.cost(rungs, source);
         while cores > free && rungs.len() > usize::from(needs_one) {
             rungs.remove(0);

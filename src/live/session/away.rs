@@ -3,6 +3,7 @@
 use super::slate::{self, Meeting, Missing, Step};
 use super::source::{Source, TICK};
 use super::{Session, lock, plan};
+use crate::api::LogKind;
 use media::{AccessUnit, FeedEnd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,8 +13,17 @@ use store::Slate as Wanted;
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Session {
-    /// The publisher is gone.
+    /// The publisher is gone, which is told.
     pub(super) fn away(&mut self, end: FeedEnd) {
+        if self.away_since.is_none() {
+            let said = if end == FeedEnd::Lost { "The publisher was lost" } else { "The publisher stopped" };
+            self.journal.note(LogKind::Warning, format!("{said}; the session waits for it."));
+        }
+        self.gone(end);
+    }
+
+    /// There is no publisher from now on.
+    pub(super) fn gone(&mut self, end: FeedEnd) {
         let window = self.source.take().map(|source| source.arrival.rules.window);
         if self.away_since.is_some() {
             return;

@@ -18,6 +18,8 @@ pub use vitals::Health;
 
 use super::Context;
 use super::hub::{Live, Post};
+use super::journal::Journal;
+use crate::api::LogKind;
 use ingest::session::Reason;
 use media::{AccessUnit, FeedEnd, FeedItem, FrameRate, captions};
 use note::Notes;
@@ -197,6 +199,7 @@ struct Session {
     audio_encoded: bool,
     target_s: u8,
     live: Arc<Live>,
+    journal: Arc<Journal>,
     notes: Notes,
     source: Option<Source>,
     away_since: Option<Instant>,
@@ -264,7 +267,7 @@ impl Session {
 
     /// Another publisher has the stream from now on.
     fn arrive(&mut self, arrival: Arrival) {
-        self.away(FeedEnd::Lost);
+        self.gone(FeedEnd::Lost);
         self.vitals.arrived();
         self.source = Some(Source::new(arrival, Prober::new()));
     }
@@ -288,6 +291,10 @@ impl Session {
         match plan::fit(&self.facts, &probed.facts, &announced, passes, self.audio_encoded) {
             Fit::Not(reason) => {
                 tracing::info!(reason, "the publisher's media can't go on in this session; a new one begins");
+                self.journal.note(
+                    LogKind::Warning,
+                    format!("A new session begins, as the publisher came back otherwise: {reason}."),
+                );
                 return Some(Box::new((source, probed)));
             }
             Fit::Reencoded(reason) => lock(&self.packager).withdraw(reason),
@@ -298,6 +305,12 @@ impl Session {
         let away = self.away_since.take().map_or(Duration::ZERO, |since| since.elapsed());
         metrics::counter!("weir_session_returns_total").increment(1);
         tracing::info!(away_s = away.as_secs_f64(), source = plan::codecs(&probed.facts), "the session goes on");
+        self.journal.note(
+            LogKind::Info,
+            format!("The publisher is back after {:.1} s; the session goes on.", away.as_secs_f64()),
+        );
+        let announced = announced.encoder.or_else(|| source.arrival.encoder.clone());
+        *lock(&self.live.encoder) = announced;
         if let Some(video) = &probed.facts.video {
             *lock(&self.live.facts) = Facts::of(&probed.facts);
             self.shape = Some(plan::shape(video));
@@ -357,6 +370,7 @@ impl Session {
             FeedItem::Lost { units } => {
                 metrics::counter!("weir_session_lost_units_total").increment(units);
                 tracing::warn!(units, "the session was late and lost units of its source");
+                self.journal.note(LogKind::Bad, format!("The server was late and lost {units} frames of the source."));
                 lock(&self.packager).break_();
             }
             FeedItem::Announced(_) => {}
@@ -401,6 +415,7 @@ impl Session {
             Cue::Withdraw { at, reason } => {
                 metrics::counter!("weir_passthrough_withdrawn_total").increment(1);
                 tracing::warn!(reason, "the source is re-encoded from here on");
+                self.journal.note(LogKind::Warning, format!("The source is re-encoded from here on. {reason}"));
                 self.vitals.withhold(&reason);
                 let is_hevc = self.facts.video.as_ref().is_some_and(plan::is_hevc);
                 // HEVC has an H.264 rung of its size already; it just ends.
@@ -426,18 +441,25 @@ impl Session {
         match output {
             Output::Unit { rendition, unit } => lock(&self.packager).encoded(&rendition, unit),
             Output::Thumb(jpeg) => *lock(&self.live.thumb) = Some(jpeg),
-            Output::Restarted { epoch, reason } => tracing::warn!(epoch, reason, "the worker was replaced"),
+            Output::Restarted { epoch, reason } => {
+                tracing::warn!(epoch, reason, "the worker was replaced");
+                self.journal.note(LogKind::Warning, format!("The encoding process was replaced: {reason}."));
+            }
             Output::Shed { rendition, lag } => {
                 tracing::warn!(%rendition, lag_ms = lag.as_millis(), "this machine is too slow for all renditions; this one rests");
+                self.journal
+                    .note(LogKind::Bad, format!("{rendition} rests: this machine is too slow for all renditions."));
                 lock(&self.packager).rest(&rendition);
                 lock(&self.live.shortage).resting.insert(rendition.to_string());
             }
             Output::Restored { rendition } => {
                 tracing::info!(%rendition, "there is room for this rendition again");
+                self.journal.note(LogKind::Info, format!("{rendition} is encoded again."));
                 lock(&self.live.shortage).resting.remove(&*rendition);
             }
             Output::Failed { reason } => {
                 tracing::error!(reason, "encoding stopped; what is passed through goes on");
+                self.journal.note(LogKind::Bad, format!("Encoding stopped: {reason}. What is passed through goes on."));
                 lock(&self.live.shortage).resting.extend(self.rungs.iter().map(|rung| rung.name.clone()));
                 // Nobody would take what is put into it. A publisher that comes back gets another one.
                 self.transcoder = None;
@@ -478,7 +500,11 @@ impl Session {
             shortage.withheld.into_iter().chain(shortage.resting).collect()
         };
         let late = || self.transcoder.as_ref().and_then(Transcoder::late);
-        if let Some(health) = self.vitals.look(shed, late, is_attended, now) {
+        if let Some((health, changes)) = self.vitals.look(shed, late, is_attended, now) {
+            for change in &changes {
+                vitals::tell(change, &self.journal);
+            }
+            self.journal.sample(&health.measured);
             *lock(&self.live.health) = Some(health);
         }
     }
@@ -505,6 +531,7 @@ impl Session {
         };
         self.context.hub.end(&self.live);
         tracing::info!("the session ended");
+        self.journal.note(LogKind::Info, "The session ended.");
         let interval_ms = keyframe_interval.and_then(|i| u32::try_from(i.as_millis()).ok());
         self.notes.close();
         if let (Some(key_id), Some(interval_ms)) = (&self.key_id, interval_ms) {

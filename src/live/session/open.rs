@@ -9,6 +9,7 @@ use super::source::{Probed, Source};
 use super::stored::StoredPlan;
 use super::vitals::Vitals;
 use super::{Facts, Session, lock};
+use crate::api::LogKind;
 use anyhow::Context as _;
 use ingest::session::Rules;
 use media::{FeedItem, MediaTime};
@@ -105,6 +106,9 @@ impl Session {
             "live"
         );
         plan::warn_of_source(&probed);
+        let journal = context.hub.open_journal(stream_name);
+        journal.note(LogKind::Info, plan::introduced(&live.facts(), &probed.facts, passthrough, &rungs));
+        *lock(&live.encoder) = announced.or(source.arrival.encoder.as_deref()).map(str::to_owned);
         let mut session = Self {
             context: Arc::clone(context),
             stream: stream_name.to_owned(),
@@ -119,12 +123,13 @@ impl Session {
             share,
             audio_encoded,
             live: Arc::clone(&live),
+            journal,
             target_s,
             notes: Notes::new(context, note, is_restorable),
             slate: Slate::new(stream.settings.slate, Instant::now()),
             source: Some(source),
             away_since: None,
-            vitals: Vitals::new(reencoded, Instant::now()),
+            vitals: Vitals::new(context.settings.health.clone(), reencoded, Instant::now()),
         };
         session.employ(&probed.facts);
         context.hub.show(stream_name, live);
@@ -163,6 +168,8 @@ impl Session {
             "a session of the last start waits for its publisher"
         );
         let shape = facts.video.as_ref().map(plan::shape);
+        let journal = context.hub.open_journal(&stream.name);
+        journal.note(LogKind::Warning, "The server was restarted; the session waits for its publisher.");
         let mut session = Self {
             context: Arc::clone(context),
             stream: stream.name.clone(),
@@ -177,12 +184,13 @@ impl Session {
             rungs,
             audio_encoded: stored.audio_encoded,
             live: Arc::clone(&live),
+            journal,
             target_s: stored.target_s,
             notes: Notes::new(context, note, true),
             slate: Slate::new(stream.settings.slate, begun),
             source: None,
             away_since: Some(now),
-            vitals: Vitals::new(None, now),
+            vitals: Vitals::new(context.settings.health.clone(), None, now),
         };
         // Media time has gone on with the wall clock; a clock that was set back must not take it back.
         let since = (wall - (now - begun)).duration_since(stored.since()).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What a session is made of: which renditions a source gets, and what its streamer should know.
 
 use super::super::Context;
+use super::Facts;
 use super::source::Probed;
 use media::{Announced, VideoCodec};
 use packager::{SourceFacts, VideoFacts};
@@ -105,6 +106,20 @@ pub fn codecs(facts: &SourceFacts) -> String {
     let video = facts.video.as_ref().map(|v| v.config.codecs.clone());
     let audio = facts.audio.as_ref().map(|a| a.config.codecs());
     [video, audio].into_iter().flatten().collect::<Vec<_>>().join(",")
+}
+
+/// A session that begins, in one sentence.
+pub fn introduced(seen: &Facts, facts: &SourceFacts, passthrough: bool, rungs: &[media::Rung]) -> String {
+    let mut said = vec![format!("Live with {}", codecs(facts))];
+    said.extend(seen.size.map(|(width, height)| format!("{width}x{height}")));
+    said.extend(seen.frame_rate.map(|rate| format!("{} frames a second", (rate.as_f64() * 100.0).round() / 100.0)));
+    if passthrough {
+        said.push("passed through".into());
+    }
+    if !rungs.is_empty() {
+        said.push(format!("encoded as {}", rungs.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(" and ")));
+    }
+    said.join(", ") + "."
 }
 
 /// One line per thing the streamer can mend, with the setting that mends it.

@@ -1,7 +1,9 @@
 //! How the session's publisher is doing: what is measured of it here, held against the limits once a second.
 
+use super::super::journal::Journal;
 use super::plan::{PASSTHROUGH_KEYFRAME_MAX, Reencoded};
-use ingest::health::{Change, Gauge, Limits, Measured, Monitor, Report};
+use crate::api::LogKind;
+use ingest::health::{Change, Gauge, Limits, Measured, Monitor, Report, Severity};
 use media::{AccessUnit, silence};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
@@ -40,8 +42,8 @@ pub(super) struct Vitals {
 
 impl Vitals {
     /// Of a session whose source is re-encoded for the reason given, if it is.
-    pub fn new(reencoded: Option<Reencoded>, now: Instant) -> Self {
-        let (gauge, monitor) = (Gauge::default(), Monitor::new(Limits::default()));
+    pub fn new(limits: Limits, reencoded: Option<Reencoded>, now: Instant) -> Self {
+        let (gauge, monitor) = (Gauge::default(), Monitor::new(limits));
         Self { gauge, monitor, faults: VecDeque::new(), losses: VecDeque::new(), reencoded, due: now + EVERY }
     }
 
@@ -55,6 +57,7 @@ impl Vitals {
 
     /// The publisher's clock was mended.
     pub fn fault(&mut self, now: Instant) {
+        self.gauge.jumped();
         count(&mut self.faults, now);
     }
 
@@ -73,14 +76,14 @@ impl Vitals {
         self.reencoded = Some(Reencoded::Unfit(reason.to_owned()));
     }
 
-    /// What is found now, once a second. `shed` are renditions without room, `late` is the worker.
+    /// What is found now and what became of issues, once a second. `shed` are renditions without room, `late` is the worker.
     pub fn look(
         &mut self,
         shed: impl FnOnce() -> Vec<String>,
         late: impl FnOnce() -> Option<Duration>,
         is_attended: bool,
         now: Instant,
-    ) -> Option<Health> {
+    ) -> Option<(Health, Vec<Change>)> {
         if now < self.due {
             return None;
         }
@@ -97,10 +100,8 @@ impl Vitals {
             is_attended,
             ..measured
         };
-        for change in self.monitor.look(&measured, now, SystemTime::now()) {
-            tell(&change);
-        }
-        Some(Health { measured, report: self.monitor.report() })
+        let changes = self.monitor.look(&measured, now, SystemTime::now());
+        Some((Health { measured, report: self.monitor.report() }, changes))
     }
 }
 
@@ -133,13 +134,21 @@ fn forget(times: &mut VecDeque<Instant>, age: Duration, now: Instant) {
     while times.pop_front_if(|at| now.saturating_duration_since(*at) > age).is_some() {}
 }
 
-/// One line for each change.
-fn tell(change: &Change) {
+/// One line for each change, in the log and in the stream's journal.
+pub(super) fn tell(change: &Change, journal: &Journal) {
     match change {
         Change::Is(issue) => {
             metrics::counter!("weir_health_issues_total", "code" => issue.code.name()).increment(1);
             tracing::warn!(code = issue.code.name(), severity = ?issue.severity, cure = issue.cure, "{}", issue.problem);
+            let kind = match issue.severity {
+                Severity::Warning => LogKind::Warning,
+                Severity::Bad => LogKind::Bad,
+            };
+            journal.note(kind, format!("{} {}", issue.problem, issue.cure));
         }
-        Change::Over(code) => tracing::info!(code = code.name(), "this is well again"),
+        Change::Over(code) => {
+            tracing::info!(code = code.name(), "this is well again");
+            journal.note(LogKind::Info, format!("Well again: {}.", code.words()));
+        }
     }
 }

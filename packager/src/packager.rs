@@ -17,6 +17,9 @@ const ENCODED_LAG_MAX: MediaTime = MediaTime::from_millis(8_000);
 /// The same for one that got gaps already, which must go on steadily; while the source's video is away, when nothing is in
 /// the worker but what it holds; and for passed-through audio behind the video.
 const MISSING_LAG_MAX: MediaTime = MediaTime::from_millis(2_500);
+/// A rendition whose newest segments are so many gaps is not offered to whoever comes now: libavformat 59 asks for gaps, and waits
+/// for media of every rendition before it plays one.
+const BARREN: usize = 3;
 /// How long the multivariant playlist waits for renditions that have no media yet.
 const APPEAR_WITHIN: Duration = Duration::from_millis(2_500);
 const AUDIO_GUESS_BPS: f64 = 140_000.0;
@@ -461,20 +464,24 @@ impl Packager {
         let variants = |codec| -> Vec<Variant> {
             // HEVC that is no longer passed through has no successor: an H.264 rung of its size is there already.
             let retired = codec == VideoCodec::Hevc && self.feeding != Feeding::Passthrough;
-            let of = self
-                .video
-                .iter()
-                .filter(|(l, _)| has_media(&l.writer) && !retired && l.config().is_some_and(|c| c.codec == codec));
-            of.filter_map(|(lane, declared)| {
-                let config = Arc::clone(lane.config()?);
-                Some(Variant {
-                    id: lane.writer.rendition.id().to_owned(),
-                    config,
-                    rate: lane.rate(),
-                    declared: *declared,
+            let of = |(l, _): &&(VideoLane, Declared)| {
+                has_media(&l.writer) && !retired && l.config().is_some_and(|c| c.codec == codec)
+            };
+            // While nothing plays at all, all are listed.
+            let plays = |(l, _): &(VideoLane, Declared)| !is_barren(&l.writer.rendition);
+            let any_plays = self.video.iter().filter(of).any(plays);
+            let listed = self.video.iter().filter(of).filter(|&lane| !any_plays || plays(lane));
+            listed
+                .filter_map(|(lane, declared)| {
+                    let config = Arc::clone(lane.config()?);
+                    Some(Variant {
+                        id: lane.writer.rendition.id().to_owned(),
+                        config,
+                        rate: lane.rate(),
+                        declared: *declared,
+                    })
                 })
-            })
-            .collect()
+                .collect()
         };
         let (h264, hevc) = (variants(VideoCodec::H264), variants(VideoCodec::Hevc));
         // Sound alone is a variant only in a session without pictures.
@@ -497,4 +504,11 @@ impl Packager {
         let video = self.video.iter_mut().map(|(l, _)| &mut l.writer);
         video.chain(self.audio.iter_mut().map(|(l, _)| &mut l.writer))
     }
+}
+
+/// Nothing but gaps has come lately.
+fn is_barren(rendition: &Rendition) -> bool {
+    let shelf = rendition.shelf();
+    let newest = shelf.segments.iter().rev().take(BARREN);
+    shelf.segments.len() >= BARREN && newest.into_iter().all(|listed| listed.segment.gap)
 }

@@ -185,18 +185,24 @@ fn a_rung_that_lags_gets_gaps_up_to_the_plan() {
 #[test]
 fn a_rung_that_rests_is_listed_as_gaps_and_comes_back_at_a_boundary() {
     let mut stage = Stage::new(|plan| plan.rungs = vec![rung("180p", RATE)]);
+    let is_offered = |stage: &Stage| stage.index(Index::H264).is_some_and(|index| index.contains("/180p.m3u8"));
     let config = video_config(9, VideoCodec::H264);
     stage.send(61, 60, true);
     stage.encode("180p", &config, START, START + RATE.time_of(60));
     stage.send(120, 60, true);
     assert_eq!(stage.listed("180p").segments.len(), 1, "it is only a little late");
     stage.packager.rest("180p");
-    stage.send(120, 60, true);
-    let gaps: Vec<bool> = stage.listed("180p").segments.iter().map(|s| s.gap).collect();
-    assert!(gaps.len() >= 3 && !gaps[0] && gaps[1..].iter().all(|gap| *gap), "{gaps:?}");
-    stage.encode("180p", &config, START + RATE.time_of(300), START + RATE.time_of(360));
+    let gaps = |stage: &Stage| stage.listed("180p").segments.iter().map(|s| s.gap).collect::<Vec<bool>>();
+    assert_eq!(gaps(&stage), [false, true, true], "what is missing so far");
+    assert!(is_offered(&stage), "a short rest changes nothing for who comes");
+    stage.send(180, 60, true);
+    let gaps = gaps(&stage);
+    assert!(gaps.len() > 3 && !gaps[0] && gaps[1..].iter().all(|gap| *gap), "{gaps:?}");
+    assert!(!is_offered(&stage), "who comes now would wait for it");
+    stage.encode("180p", &config, START + RATE.time_of(360), START + RATE.time_of(420));
     stage.send(61, 60, true);
-    stage.encode("180p", &config, START + RATE.time_of(360), START + RATE.time_of(361));
+    stage.encode("180p", &config, START + RATE.time_of(420), START + RATE.time_of(421));
+    assert!(is_offered(&stage), "there is media again");
     let segments = stage.listed("180p").segments;
     assert!(segments.iter().all(|s| !s.discontinuity), "{segments:?}");
     assert!(segments.last().is_some_and(|s| !s.gap), "{segments:?}");

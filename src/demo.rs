@@ -113,6 +113,7 @@ impl Push {
             video: Some(true),
             audio: Some(true),
             frame_rate: Some(30.0),
+            audio_bps: Some(128_000.0),
             encoder: Some(concat!("weir test card ", env!("CARGO_PKG_VERSION")).to_owned()),
         };
         let mut sent = Sent::default();

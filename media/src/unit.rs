@@ -173,6 +173,8 @@ pub struct Announced {
     pub audio: Option<bool>,
     /// Frames per second.
     pub frame_rate: Option<f64>,
+    /// Bits a second the sound may have.
+    pub audio_bps: Option<f64>,
     /// Name and version of the encoder, at most 128 characters, as it says itself.
     pub encoder: Option<String>,
 }

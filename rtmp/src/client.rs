@@ -184,6 +184,9 @@ impl Publisher {
             );
             put("audiosamplerate", f64::from(audio.sample_rate).into());
             put("audiochannels", f64::from(audio.channels).into());
+            if let Some(bps) = announced.audio_bps {
+                put("audiodatarate", (bps / 1e3).into());
+            }
         }
         put("encoder", announced.encoder.as_deref().unwrap_or("Weir").into());
         let mut payload = BytesMut::new();

@@ -17,6 +17,12 @@ pub(crate) fn announced(metadata: &Value) -> Announced {
         video: heard(flag("hasVideo"), video, audio),
         audio: heard(flag("hasAudio"), audio, video),
         frame_rate: metadata.get("framerate").and_then(Value::as_number).filter(|fps| *fps > 0.0),
+        // In kilobits; 0 where the encoder does not know.
+        audio_bps: metadata
+            .get("audiodatarate")
+            .and_then(Value::as_number)
+            .filter(|kbps| *kbps > 0.0)
+            .map(|kbps| kbps * 1e3),
         encoder: metadata.get("encoder").and_then(Value::as_str).and_then(name),
     }
 }
@@ -37,8 +43,8 @@ mod tests {
         let both = object([("width", 1280.0.into()), ("audiocodecid", "mp4a".into()), ("framerate", 30.0.into())]);
         let got = announced(&both);
         assert_eq!((got.video, got.audio, got.frame_rate), (Some(true), Some(true), Some(30.0)));
-        let sound = announced(&object([("audiosamplerate", 48_000.0.into())]));
-        assert_eq!((sound.video, sound.audio), (Some(false), Some(true)));
+        let sound = announced(&object([("audiosamplerate", 48_000.0.into()), ("audiodatarate", 160.0.into())]));
+        assert_eq!((sound.video, sound.audio, sound.audio_bps), (Some(false), Some(true), Some(160_000.0)));
         assert_eq!(announced(&object([("duration", 0.0.into())])), Announced::default());
         assert_eq!(announced(&Value::Null), Announced::default());
     }

@@ -1,6 +1,6 @@
 //! How loud a publisher's sound is. A few frames a second are decoded, which is enough to tell silence and costs next to nothing.
 
-use media::{AccessUnit, AudioCodec, AudioConfig};
+use media::{AccessUnit, AudioCodec, AudioConfig, MediaTime};
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ use symphonia_core::units;
 /// The loudest is kept over so long, so that a pause between two words is no silence.
 const WINDOW: Duration = Duration::from_secs(10);
 /// How often it is listened to: no divisor of a second, so that a beep each second is met by one of thirty.
-const EVERY: Duration = Duration::from_millis(310);
+const EVERY: MediaTime = MediaTime::from_millis(310);
 /// Frames at a time. A frame is whole only with the one before it, so the first says nothing.
 const RUN: u32 = 2;
 /// Digital silence has no logarithm.
@@ -29,7 +29,8 @@ pub(super) struct Loudness {
     samples: Vec<f32>,
     /// Frames left of the run that is being listened to.
     left: u32,
-    due: Option<Instant>,
+    /// When it is listened to next, by the publisher's clock: what comes in bursts is listened to as often.
+    due: Option<MediaTime>,
     heard: VecDeque<(Instant, f64)>,
 }
 
@@ -40,10 +41,12 @@ impl Loudness {
             (self.config, self.decoder, self.due) = (Some(Arc::clone(config)), decoder(config), None);
         }
         if self.left == 0 {
-            if self.due.is_some_and(|due| now < due) {
+            let wait = self.due.map_or(MediaTime::ZERO, |due| due - unit.dts);
+            // A clock that was set back would make it wait for long.
+            if MediaTime::ZERO < wait && wait <= EVERY {
                 return;
             }
-            (self.left, self.due) = (RUN, Some(now + EVERY));
+            (self.left, self.due) = (RUN, Some(unit.dts + EVERY));
             if let Some(decoder) = &mut self.decoder {
                 decoder.reset();
             }
@@ -118,9 +121,9 @@ mod tests {
         })
     }
 
-    fn unit(config: &Arc<AudioConfig>, data: Bytes) -> AccessUnit {
-        let config = Config::Audio(Arc::clone(config));
-        AccessUnit { config, dts: MediaTime::ZERO, pts: MediaTime::ZERO, sync: true, data }
+    fn unit(config: &Arc<AudioConfig>, ms: u64, data: Bytes) -> AccessUnit {
+        let (config, dts) = (Config::Audio(Arc::clone(config)), MediaTime::from_millis(ms as i64));
+        AccessUnit { config, dts, pts: dts, sync: true, data }
     }
 
     #[test]
@@ -129,7 +132,7 @@ mod tests {
         let (frame, _) = silence::frame(&config).expect("silence in stereo");
         assert_eq!(loudness.level_db(start), None);
         for n in 0..100 {
-            loudness.push(&unit(&config, frame.clone()), &config, start + Duration::from_millis(n * 21));
+            loudness.push(&unit(&config, n * 21, frame.clone()), &config, start + Duration::from_millis(n * 21));
         }
         assert_eq!(loudness.level_db(start + Duration::from_secs(2)), Some(FLOOR_DB));
         assert!(loudness.heard.len() < 20, "most frames are passed over");
@@ -145,7 +148,7 @@ mod tests {
                 if is_pair && frame.len() > 2 {
                     frame[..3].copy_from_slice(&[0x21, 0x00, frame[2] & 0x7f]);
                 }
-                loudness.push(&unit(&config, Bytes::from(frame)), &config, start + Duration::from_millis(n as u64 * 500));
+                loudness.push(&unit(&config, n as u64 * 155, Bytes::from(frame)), &config, start + Duration::from_millis(n as u64 * 155));
             }
             let level = loudness.level_db(start);
             prop_assert!(level.is_none_or(|level| level >= FLOOR_DB), "{:?}", level);

@@ -26,6 +26,8 @@ pub struct Measured {
     pub video: Option<Picture>,
     /// Its sound, alike.
     pub audio: Option<Sound>,
+    /// Bits a second the publisher said its sound may have: an encoder of a variable rate needs few for a quiet room.
+    pub announced_audio_bps: Option<f64>,
     /// Parts per million by which the publisher's clock is slower than ours; `None` in the first minutes.
     pub drift_ppm: Option<f64>,
     /// How far the newest sound is ahead of the newest picture, in seconds.

@@ -147,11 +147,11 @@ fn sound(measured: &Measured, limits: &Limits, found: &mut Vec<Finding>) {
             "In OBS: unmute the source in the Audio Mixer and raise its volume, or choose another device in Settings, Audio.",
         ));
     }
-    let kbps = audio.bitrate_bps / 1_000.0;
+    let kbps = measured.announced_audio_bps.unwrap_or(0.0).max(audio.bitrate_bps) / 1_000.0;
     // Silence takes few bits however many it may take.
     if level >= limits.silence_db {
         found.push(at_least(Code::AudioBitrate, kbps, limits.audio_kbps, 0.0, "kb/s").says(
-            format!("The sound has {kbps:.0} kb/s, which is heard."),
+            format!("The sound has {kbps:.0} kb/s, which is too little to sound well."),
             "In OBS: Settings, Output, Streaming, Audio Bitrate: 160.",
         ));
     }

@@ -85,6 +85,15 @@ fn each_fault_is_named_with_its_cure_within_ten_seconds_and_is_over_when_it_is_c
 }
 
 #[test]
+fn a_quiet_room_at_a_variable_rate_is_no_thin_sound() {
+    let (mut monitor, mut clock) = (Monitor::new(Limits::default()), Instant::now());
+    let mut measured = well();
+    measured.audio.as_mut().expect("sound").bitrate_bps = 20_000.0;
+    measured.announced_audio_bps = Some(160_000.0);
+    assert_eq!(after(&mut monitor, &mut clock, &measured, 10), []);
+}
+
+#[test]
 fn nobody_who_publishes_is_no_data() {
     let (mut monitor, mut clock) = (Monitor::new(Limits::default()), Instant::now());
     assert_eq!(monitor.report().verdict, Verdict::NoData);

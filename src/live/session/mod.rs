@@ -309,8 +309,8 @@ impl Session {
             LogKind::Info,
             format!("The publisher is back after {:.1} s; the session goes on.", away.as_secs_f64()),
         );
-        let announced = announced.encoder.or_else(|| source.arrival.encoder.clone());
-        *lock(&self.live.encoder) = announced;
+        self.vitals.announced(&announced);
+        *lock(&self.live.encoder) = announced.encoder.or_else(|| source.arrival.encoder.clone());
         if let Some(video) = &probed.facts.video {
             *lock(&self.live.facts) = Facts::of(&probed.facts);
             self.shape = Some(plan::shape(video));
@@ -373,7 +373,7 @@ impl Session {
                 self.journal.note(LogKind::Bad, format!("The server was late and lost {units} frames of the source."));
                 lock(&self.packager).break_();
             }
-            FeedItem::Announced(_) => {}
+            FeedItem::Announced(announced) => self.vitals.announced(&announced),
         }
     }
 

@@ -131,6 +131,7 @@ impl Session {
             away_since: None,
             vitals: Vitals::new(context.settings.health.clone(), reencoded, Instant::now()),
         };
+        session.vitals.announced(&probed.announced.unwrap_or_default());
         session.employ(&probed.facts);
         context.hub.show(stream_name, live);
         Ok((session, probed.backlog))

@@ -4,7 +4,7 @@ use super::super::journal::Journal;
 use super::plan::{PASSTHROUGH_KEYFRAME_MAX, Reencoded};
 use crate::api::LogKind;
 use ingest::health::{Change, Gauge, Limits, Measured, Monitor, Report, Severity};
-use media::{AccessUnit, silence};
+use media::{AccessUnit, Announced, silence};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,6 +35,8 @@ pub(super) struct Vitals {
     faults: VecDeque<Instant>,
     /// When the publisher was lost.
     losses: VecDeque<Instant>,
+    /// Bits a second the publisher said its sound may have.
+    audio_bps: Option<f64>,
     /// Why its pictures are re-encoded.
     reencoded: Option<Reencoded>,
     due: Instant,
@@ -44,7 +46,15 @@ impl Vitals {
     /// Of a session whose source is re-encoded for the reason given, if it is.
     pub fn new(limits: Limits, reencoded: Option<Reencoded>, now: Instant) -> Self {
         let (gauge, monitor) = (Gauge::default(), Monitor::new(limits));
-        Self { gauge, monitor, faults: VecDeque::new(), losses: VecDeque::new(), reencoded, due: now + EVERY }
+        Self {
+            gauge,
+            monitor,
+            faults: VecDeque::new(),
+            losses: VecDeque::new(),
+            audio_bps: None,
+            reencoded,
+            due: now + EVERY,
+        }
     }
 
     /// Looks at a unit as the publisher sent it. Silence that was made in its place is none.
@@ -69,6 +79,12 @@ impl Vitals {
     /// Another publisher: nothing of the one before is true of it.
     pub fn arrived(&mut self) {
         self.gauge.reset();
+        self.audio_bps = None;
+    }
+
+    /// What the publisher said of its media.
+    pub fn announced(&mut self, announced: &Announced) {
+        self.audio_bps = announced.audio_bps;
     }
 
     /// The source is re-encoded from now on: cause and cure.
@@ -94,6 +110,7 @@ impl Vitals {
         let measured = Measured {
             clock_faults: self.faults.len() as u32,
             losses: self.losses.len() as u32,
+            announced_audio_bps: self.audio_bps,
             withheld: self.why_reencoded(&measured).filter(|_| is_attended),
             lag_s: late().map(|late| late.as_secs_f64()),
             shed: shed(),

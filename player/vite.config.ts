@@ -12,7 +12,18 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
-    rolldownOptions: { input: ['index.html', 'watch.html', 'embed.html', '404.html'] },
+    rolldownOptions: {
+      input: ['index.html', 'watch.html', 'embed.html', '404.html', 'dashboard.html', 'dock.html'],
+      // Left alone, the bundler makes a file of its own for each set of pages that shares something: ten tiny ones for a viewer.
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: 'base', test: /node_modules\/@?preact\/|\/src\/(api|clock|decode|marks|name)\.tsx?$/ },
+            { name: 'frame', test: /\/src\/(copy|frame|thumb)\.tsx$/ },
+          ],
+        },
+      },
+    },
   },
   // `npm run dev` shows the pages of a server that runs beside it.
   server: {

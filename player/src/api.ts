@@ -2,6 +2,7 @@
  * The server's public read API, decoded by hand: what comes over the wire is `unknown` until a field was looked at.
  * Unknown fields are ignored and optional ones may be missing, so that an older page works with a newer server.
  */
+import { field, list, number, text } from './decode.ts';
 
 export interface LiveStream {
   readonly name: string;
@@ -64,10 +65,9 @@ export async function probe(name: string): Promise<Probe> {
 }
 
 export function decodeLiveList(body: unknown): LiveList {
-  const streams = field(body, 'streams');
   const doors = field(body, 'ingest');
   return {
-    streams: (Array.isArray(streams) ? streams : []).map(decodeStream).filter((stream) => stream !== null),
+    streams: list(field(body, 'streams'), decodeStream),
     doors: { rtmp: text(field(doors, 'rtmp')), rtmps: text(field(doors, 'rtmps')) },
     nowMs: number(field(body, 'now_ms')),
   };
@@ -92,16 +92,4 @@ export function decodeStream(body: unknown): LiveStream | null {
 
 function ask(path: string): Promise<Response> {
   return fetch(path, { headers: { accept: 'application/json' }, cache: 'no-store', signal: AbortSignal.timeout(PATIENCE_MS) });
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
-}
-
-function text(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null;
-}
-
-function number(value: unknown): number | null {
-  return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }

@@ -9,6 +9,11 @@ export function Frame({ children, home }: { children: ComponentChildren; home?: 
         <a class="brand" href="/" aria-current={home ? 'page' : undefined}>
           <Weir /> Weir
         </a>
+        {home && (
+          <a class="operator" href="/dashboard">
+            Dashboard
+          </a>
+        )}
       </header>
       <main>{children}</main>
     </>

@@ -1,16 +1,15 @@
 /** `/`: what is live now, or how to go live when nothing is. */
 import './style.css';
-import { signal, useSignal } from '@preact/signals';
+import { signal } from '@preact/signals';
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { fetchLive, type Doors, type LiveList, type LiveStream } from './api.ts';
 import { goingOn } from './clock.ts';
 import { Copy } from './copy.tsx';
 import { Frame } from './frame.tsx';
+import { Thumb } from './thumb.tsx';
 
 const REFRESH_MS = 4_000;
-/** Thumbnails are made every few seconds; asking for one more often than this shows nothing new. */
-const THUMB_MS = 8_000;
 
 type Seen = { is: 'loading' } | { is: 'list'; list: LiveList; at: number } | { is: 'silent'; last: LiveList | null };
 const seen = signal<Seen>({ is: 'loading' });
@@ -72,7 +71,7 @@ function Card({ stream, now }: { stream: LiveStream; now: number }) {
   return (
     <a class="card" href={`/watch/${stream.name}`}>
       <span class="picture">
-        <Thumb stream={stream} now={now} />
+        <Thumb path={stream.thumb} now={now} />
         {stream.away || stream.slate ? <span class="badge off">Away</span> : <span class="badge">Live</span>}
         {stream.height > 0 && <span class="size">{Math.min(stream.width || stream.height, stream.height)}p</span>}
       </span>
@@ -83,20 +82,6 @@ function Card({ stream, now }: { stream: LiveStream; now: number }) {
       </span>
     </a>
   );
-}
-
-/** The newest thumbnail; the one before stays until the new one has come, so that nothing flickers. */
-function Thumb({ stream, now }: { stream: LiveStream; now: number }) {
-  const shown = useSignal<string | null>(null);
-  const wanted = stream.thumb && `${stream.thumb}${stream.thumb.includes('?') ? '&' : '?'}t=${Math.floor(now / THUMB_MS)}`;
-  useEffect(() => {
-    if (!wanted) return;
-    const image = new Image();
-    image.onload = () => (shown.value = wanted);
-    image.src = wanted;
-    return () => (image.onload = null);
-  }, [wanted]);
-  return shown.value ? <img src={shown.value} alt="" /> : <span class="no-picture" />;
 }
 
 function Nothing({ doors }: { doors: Doors }) {
@@ -123,6 +108,10 @@ function Nothing({ doors }: { doors: Doors }) {
             Press <b>Start Streaming</b>.
           </li>
         </ol>
+        <p class="aside">
+          The <a href="/dashboard">dashboard</a> shows every stream and makes keys. Sign in with the API token, which lies in the file{' '}
+          <code>api-token</code> in the data folder.
+        </p>
       </div>
     </section>
   );

@@ -50,7 +50,7 @@ export function Quality({ viewer }: { viewer: Viewer }) {
     <div class="quality" ref={root}>
       <button
         ref={button} type="button" class="control quality-button" aria-haspopup="menu" aria-expanded={open.value}
-        aria-label={`Quality: ${held === null ? 'automatic' : 'held'}${showing ? `, ${showing.label}` : ''}`}
+        aria-label={`Quality: ${showing?.label ?? 'Auto'}, ${held === null ? 'automatic' : 'held'}`}
         onClick={() => (open.value = !open.value)}
       >
         <Gear />

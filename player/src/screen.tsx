@@ -8,7 +8,8 @@ import { Play, SoundOff } from './marks.tsx';
 import { Quality } from './quality.tsx';
 import type { Viewer } from './viewer.ts';
 
-export function Screen({ viewer }: { viewer: Viewer }) {
+/** `preview`: one thing among others on its page, so it begins without sound and hears keys only while it has the focus. */
+export function Screen({ viewer, preview }: { viewer: Viewer; preview?: boolean }) {
   const root = useRef<HTMLElement>(null);
   const video = useRef<HTMLVideoElement>(null);
   const still = useRef<HTMLCanvasElement>(null);
@@ -22,9 +23,10 @@ export function Screen({ viewer }: { viewer: Viewer }) {
       event.preventDefault();
       carryOut(asked, viewer, video.current, root.current);
     };
-    addEventListener('keydown', onKeyDown);
+    const heard: EventTarget = preview && root.current ? root.current : window;
+    heard.addEventListener('keydown', onKeyDown as EventListener);
     return () => {
-      removeEventListener('keydown', onKeyDown);
+      heard.removeEventListener('keydown', onKeyDown as EventListener);
       viewer.end();
     };
   }, [viewer]);
@@ -33,7 +35,7 @@ export function Screen({ viewer }: { viewer: Viewer }) {
     <media-controller
       ref={root} class={viewer.words.value ? 'screen talking' : 'screen'} nohotkeys nomutedpref noautoseektolive autohide="2.5" defaultstreamtype="live"
     >
-      <video ref={video} slot="media" playsInline poster={`/live/${viewer.name}/thumb.jpg`} />
+      <video ref={video} slot="media" playsInline muted={preview ?? false} poster={`/live/${viewer.name}/thumb.jpg`} />
       <Still viewer={viewer} canvas={still} />
       <Over viewer={viewer} />
       <Sound viewer={viewer} />

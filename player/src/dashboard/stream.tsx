@@ -1,0 +1,134 @@
+/** `/dashboard/streams/NAME`: how it is doing, what comes in, and everything that can be set. */
+import { useSignal } from '@preact/signals';
+import type { ComponentType } from 'preact';
+import { useEffect, useMemo } from 'preact/hooks';
+import { Charts } from './charts.tsx';
+import { DockAddress } from './dock-address.tsx';
+import { FactStrip, HealthPanel } from './health.tsx';
+import { Keys, NewKey } from './keys.tsx';
+import { Log } from './log.tsx';
+import { ObsSteps } from './obs.tsx';
+import { Remove } from './remove.tsx';
+import { Renditions } from './renditions.tsx';
+import { Room } from './room.ts';
+import { headline, stateSaid, stoppedUntil } from './said.ts';
+import { SettingsForm } from './settings.tsx';
+import { Skeleton, Trouble, useTitle } from './shell.tsx';
+import { SlateImage } from './slate.tsx';
+import type { Stream } from './shapes.ts';
+import { StopAllow } from './stop.tsx';
+import { clock } from './time.ts';
+import { Chip } from './tone.tsx';
+
+export function StreamPage({ name }: { name: string }) {
+  const room = useMemo(() => new Room(name), [name]);
+  useEffect(() => room.begin(), [room]);
+  const stream = room.stream.value;
+  const live = stream?.live ?? null;
+  const word = live && headline(live.state, room.health.value?.verdict ?? live.verdict).word.toLowerCase();
+  useTitle(word ? `${name}: ${word}` : name);
+  if (room.gone.value) return <Gone name={name} />;
+  return (
+    <>
+      <p class="trail">
+        <a href="/dashboard">Streams</a>
+      </p>
+      <div class={room.trouble.value ? 'stale' : undefined}>
+        <Head room={room} stream={stream} />
+      </div>
+      <Trouble trouble={room.trouble.value} atMs={stream ? room.atMs.value : null} />
+      {!stream && <Skeleton lines={6} label="The stream is being loaded" />}
+      {stream && (
+        <div class={room.trouble.value ? 'stream-page stale' : 'stream-page'}>
+          <Watchtower room={room} stream={stream} />
+          <div class="columns set-up">
+            <section aria-labelledby="set-title">
+              <h2 id="set-title" class="small-head">
+                Settings
+              </h2>
+              <SettingsForm room={room} stream={stream} />
+              <SlateImage room={room} stream={stream} />
+            </section>
+            <div>
+              <Keys room={room} stream={stream} />
+              <DockAddress name={name} />
+              <Remove stream={stream} />
+            </div>
+          </div>
+        </div>
+      )}
+    </>
+  );
+}
+
+function Head({ room, stream }: { room: Room; stream: Stream | null }) {
+  const live = stream?.live ?? null;
+  const until = stream && stoppedUntil(stream, room.nowMs.value);
+  return (
+    <div class="page-head">
+      <div class="head-name">
+        <h1 tabIndex={-1}>{stream?.title || room.name}</h1>
+        <p class="facts">
+          {stream && <Chip said={stateSaid(live?.state ?? 'off')} label="State" />}
+          {until != null && <span class="chip warning plain-chip">Stopped by an operator until {clock(until)}</span>}
+          {stream?.title && stream.title !== room.name && <span>{room.name}</span>}
+          {live && <a href={`/watch/${encodeURIComponent(room.name)}`}>Watch page</a>}
+        </p>
+      </div>
+      {stream && <StopAllow room={room} stream={stream} />}
+    </div>
+  );
+}
+
+/** The upper half: what an operator looks at while the show runs; before it, how to begin. */
+function Watchtower({ room, stream }: { room: Room; stream: Stream }) {
+  const { live } = stream;
+  if (!live) {
+    return (
+      <>
+        <section class="card-panel" aria-labelledby="begin-title">
+          <h2 id="begin-title">Go live</h2>
+          <ObsSteps makeKey={<NewKey room={room} stream={stream} label="Make a new key…" />} />
+        </section>
+        <Charts room={room} />
+        {room.log.value && room.log.value.length > 0 && <Log room={room} />}
+      </>
+    );
+  }
+  return (
+    <div class="lookout">
+      <div>
+        <HealthPanel room={room} />
+        <FactStrip room={room} />
+        <Charts room={room} />
+      </div>
+      <div>
+        <div class="preview">
+          <LazyPreview name={room.name} />
+        </div>
+        <Renditions live={live} />
+        <Log room={room} />
+      </div>
+    </div>
+  );
+}
+
+function LazyPreview({ name }: { name: string }) {
+  const part = useSignal<{ readonly Preview: ComponentType<{ name: string }> } | null>(null);
+  useEffect(() => {
+    // Without the player the page is still worth having: figures and words stay.
+    import('./preview.tsx').then(({ default: Preview }) => (part.value = { Preview }), () => undefined);
+  }, []);
+  return part.value ? <part.value.Preview name={name} /> : <span class="screen-place" />;
+}
+
+function Gone({ name }: { name: string }) {
+  return (
+    <section class="nothing">
+      <h1 tabIndex={-1}>There is no stream {name}</h1>
+      <p>
+        It was removed, or never was. What there is stands in the <a href="/dashboard">list of streams</a>.
+      </p>
+    </section>
+  );
+}

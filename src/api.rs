@@ -14,6 +14,7 @@ mod session;
 mod shapes;
 mod slate;
 mod streams;
+mod switcher;
 
 pub use follow::{LogKind, LogRow, Sample};
 pub use live::{LiveHealth, LiveRendition, LiveState, LiveStream, LiveView};
@@ -147,7 +148,11 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
 
 /// What the token of a stream's dock opens too.
 fn read() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new().routes(routes!(health::show)).routes(routes!(follow::stats)).routes(routes!(follow::events))
+    OpenApiRouter::new()
+        .routes(routes!(health::show))
+        .routes(routes!(follow::stats))
+        .routes(routes!(follow::events))
+        .routes(routes!(switcher::nginx_rtmp))
 }
 
 fn sign_in() -> OpenApiRouter<Arc<Api>> {

@@ -139,14 +139,14 @@ pub struct Stats {
 }
 
 impl Api {
-    async fn must_exist(&self, name: &str) -> Result<(), ApiError> {
+    pub(super) async fn must_exist(&self, name: &str) -> Result<(), ApiError> {
         match self.store.stream(name).await? {
             Some(_) => Ok(()),
             None => Err(Error::NoSuchStream { name: name.to_owned() }.into()),
         }
     }
 
-    fn stats(&self, name: &str) -> Stats {
+    pub(super) fn stats(&self, name: &str) -> Stats {
         let (live, health, now_ms) = (self.live.stream(name), self.live.health(name), now_ms());
         let sample = live.as_ref().and_then(|_| self.live.samples(name, now_ms - 3_000).pop());
         let rates = sample.map(|s| (s.video_kbps, s.audio_kbps));

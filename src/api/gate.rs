@@ -102,7 +102,10 @@ pub async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) ->
 
 /// The layer in front of what a stream's dock may read too.
 pub async fn check_reader(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    // Scene switchers can send no header, so this token may stand in the query; the operator's may not.
+    let asked = request.uri().query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("token=")));
     let is_dock = bearer(request.headers())
+        .or(asked)
         .zip(stream_of(request.uri().path()))
         .is_some_and(|(token, stream)| api.gate.token.dock_matches(stream, token));
     if is_dock {

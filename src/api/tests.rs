@@ -399,6 +399,36 @@ async fn a_docks_token_reads_its_own_stream_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_scene_switcher_reads_it_as_nginx_rtmps() {
+    let bed = Bed::new().await;
+    for name in ["show", "other"] {
+        bed.ask("POST", "/api/v1/streams", Some(json!({ "name": name }))).await;
+    }
+    let read = async |path: String| {
+        let answer = browser(&bed, "GET", &path, &[], "").await;
+        let status = answer.status();
+        (status, String::from_utf8(to_bytes(answer.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap())
+    };
+    let token = bed.token.dock("show");
+    let (status, xml) = read(format!("/api/v1/streams/show/nginx-rtmp.xml?token={token}")).await;
+    assert_eq!(status, StatusCode::OK);
+    for part in [
+        "<application><name>live</name><live><stream><name>show</name>",
+        "<bw_video>2500000</bw_video>",
+        "<frame_rate>30</frame_rate>",
+        "<active/>",
+    ] {
+        assert!(xml.contains(part), "{part} in {xml}");
+    }
+    let (status, _) = read(format!("/api/v1/streams/other/nginx-rtmp.xml?token={token}")).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let (status, _) = read(format!("/api/v1/streams/show/nginx-rtmp.xml?token={}", bed.token.reveal())).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "the operator's token is taken in no address");
+    let (_, xml) = read(format!("/api/v1/streams/other/nginx-rtmp.xml?token={}", bed.token.dock("other"))).await;
+    assert!(xml.contains("<live></live>"), "{xml}");
+}
+
+#[tokio::test]
 async fn a_stream_is_followed_as_it_goes_on() {
     let bed = Bed::new().await;
     bed.ask("POST", "/api/v1/streams", Some(json!({ "name": "show" }))).await;

@@ -171,6 +171,29 @@ impl Server {
         format!("http://{}{path}", self.http)
     }
 
+    /// The token of its API.
+    ///
+    /// # Panics
+    /// When it was not kept.
+    #[track_caller]
+    pub fn api_token(&self) -> String {
+        let kept = std::fs::read_to_string(self.data_dir().join("api-token")).expect("the token is kept");
+        kept.trim().to_owned()
+    }
+
+    /// Asks the API as its operator.
+    ///
+    /// # Panics
+    /// When the answer is not 200 or 201 with JSON.
+    #[track_caller]
+    pub fn ask(&self, method: &str, path: &str) -> Value {
+        let bearer = format!("Bearer {}", self.api_token());
+        let answer = http::request(self.http, method, path, &[("authorization", bearer.as_str())], b"");
+        let answer = answer.unwrap_or_else(|e| panic!("{method} {path}: {e}"));
+        assert!(matches!(answer.status, 200 | 201), "{method} {path}: {}", answer.text());
+        serde_json::from_str(&answer.text()).unwrap_or_else(|e| panic!("{method} {path}: {e}"))
+    }
+
     /// GET over plain HTTP.
     ///
     /// # Panics

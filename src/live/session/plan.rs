@@ -34,6 +34,8 @@ pub enum Reencoded {
     Unfit(String),
     /// Its key's last session had keyframes this far apart.
     Remembered(Duration),
+    /// For what the publisher was before it came back.
+    Earlier,
 }
 
 /// Not even the smallest rendition fits what other sessions leave of the machine.

@@ -80,6 +80,9 @@ impl Vitals {
     pub fn arrived(&mut self) {
         self.gauge.reset();
         self.audio_bps = None;
+        if let Some(Reencoded::Unfit(_)) = self.reencoded {
+            self.reencoded = Some(Reencoded::Earlier);
+        }
     }
 
     /// What the publisher said of its media.
@@ -127,6 +130,7 @@ impl Vitals {
     fn why_reencoded(&self, measured: &Measured) -> Option<String> {
         match self.reencoded.as_ref()? {
             Reencoded::Unfit(reason) => Some(reason.clone()),
+            Reencoded::Earlier => Some("Stop streaming for ten seconds and start again: with settings that can be passed through, the next session passes them through.".into()),
             Reencoded::Remembered(_)
                 if measured.video.is_some_and(|v| v.keyframe_s <= PASSTHROUGH_KEYFRAME_MAX.as_secs_f64()) =>
             {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tests::{Clip, Publisher, Server, Stream, eventually, run, tool, workspace_dir};
 
@@ -145,6 +146,46 @@ fn the_watch_page_fits_a_phone() {
         browse("watch.mjs", &[&server.url("/watch/show"), "--seconds", "4", "--width", "390", "--height", "844"]);
     assert!(seen["first_picture_s"].is_number(), "{seen}");
     assert_eq!(seen["sideways_scroll_px"], 0, "{seen}");
+}
+
+#[test]
+fn the_operators_pages_work_with_mouse_keyboard_and_phone_and_have_no_fault_axe_finds() {
+    let (server, _, _publisher) = live("show", &Clip { gop: 60, seconds: 60, ..Clip::default() });
+    let mut command = Command::new(tool("node"));
+    command.args(["--test", "tests/dashboard.mjs"]).current_dir(workspace_dir().join("player")).stdin(Stdio::null());
+    command.env("BASE_URL", format!("https://localhost:{}", server.https.port()));
+    // The script asks the API itself too, and the certificate is the server's own.
+    command.env("NODE_TLS_REJECT_UNAUTHORIZED", "0").env("STREAM", "show").env("TOKEN", server.api_token());
+    let out = command.output().expect("node runs");
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && said.contains("# skipped 0"), "{said}{}", String::from_utf8_lossy(&out.stderr));
+    assert!(!server.log().contains(&server.api_token()), "no token is logged");
+}
+
+#[test]
+fn the_dock_says_the_one_thing_to_do_and_that_it_is_well_again() {
+    let bad = Clip { gop: 300, seconds: 60, ..Clip::default() };
+    let good = Clip { gop: 60, seconds: 60, ..Clip::default() };
+    good.file();
+    let (server, stream, publisher) = live("show", &bad);
+    let dock = server.ask("GET", "/api/v1/streams/show/dock")["path"].as_str().expect("a path").to_owned();
+    let url = server.publish_url(&stream);
+    let mended = std::thread::spawn(move || {
+        // Long enough to be told of; then as long as it takes to change a setting, so that a new session begins.
+        std::thread::sleep(Duration::from_secs(14));
+        publisher.stop();
+        std::thread::sleep(Duration::from_secs(6));
+        Publisher::push(&good, &url)
+    });
+    let seen = browse("dock.mjs", &[&server.url(&dock), "--seconds", "45"]);
+    drop(mended.join().expect("the publisher starts"));
+    let said = seen["texts"].to_string();
+    assert!(said.contains("Keyframe Interval: 2 s"), "{seen}");
+    assert_eq!(seen["verdicts"].as_array().and_then(|all| all.last()), Some(&Value::from("Good")), "{seen}");
+    assert!(seen["verdicts"].to_string().contains("Bad"), "{seen}");
+    assert_eq!(seen["errors"].as_array().map(Vec::len), Some(0), "{seen}");
+    let token = dock.split('=').nth(1).expect("a token");
+    assert!(!server.log().contains(token), "no token is logged");
 }
 
 #[test]

@@ -5,13 +5,7 @@ use tests::{AudioKind, Clip, Publisher, Server, eventually};
 
 /// What the API says of the stream `show`.
 fn health(server: &Server) -> Value {
-    let token = std::fs::read_to_string(server.data_dir().join("api-token")).expect("the token is kept");
-    let bearer = format!("Bearer {}", token.trim());
-    let address = "/api/v1/streams/show/health";
-    let answer =
-        tests::request(server.http, "GET", address, &[("authorization", bearer.as_str())], b"").expect("an answer");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    serde_json::from_str(&answer.text()).expect("JSON")
+    server.ask("GET", "/api/v1/streams/show/health")
 }
 
 fn codes(health: &Value) -> Vec<String> {

@@ -127,7 +127,7 @@ impl Server {
         background.spawn(Arc::clone(&context).watch_changes());
         background.spawn(Arc::clone(&context).keep_time());
         background.spawn(self.certificates.follow(stop_http.clone()));
-        background.spawn(metrics_upkeep(self.metrics, self.meter, Arc::clone(&context), stop_http.clone()));
+        background.spawn(metrics_upkeep(self.metrics, self.meter, Arc::clone(&context), view, stop_http.clone()));
         if let Some(rtmp) = addresses.rtmp {
             background.spawn(demo::run(Arc::clone(&context), loopback(rtmp)));
         }
@@ -289,7 +289,13 @@ fn install_metrics() -> anyhow::Result<PrometheusHandle> {
 }
 
 /// Gauges that only a look can tell, and the upkeep of histograms.
-async fn metrics_upkeep(metrics: PrometheusHandle, meter: Arc<Meter>, context: Arc<Context>, stop: CancellationToken) {
+async fn metrics_upkeep(
+    metrics: PrometheusHandle,
+    meter: Arc<Meter>,
+    context: Arc<Context>,
+    view: Arc<View>,
+    stop: CancellationToken,
+) {
     let mut every = tokio::time::interval(METRICS_UPKEEP);
     loop {
         tokio::select! {
@@ -299,6 +305,7 @@ async fn metrics_upkeep(metrics: PrometheusHandle, meter: Arc<Meter>, context: A
                 // Reads of /proc, which a machine in distress may keep waiting.
                 let _panicked = tokio::task::spawn_blocking(move || meter.look()).await;
                 metrics::gauge!("weir_streams_live").set(context.hub.live().len() as f64);
+                metrics::gauge!("weir_viewers").set(view.viewers() as f64);
                 metrics.run_upkeep();
             }
         }

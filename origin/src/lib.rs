@@ -28,6 +28,7 @@
 //! ```
 
 mod activity;
+mod audience;
 mod cache;
 mod connection;
 mod directives;
@@ -45,6 +46,7 @@ mod range;
 mod reply;
 mod serve;
 
+pub use audience::Audience;
 pub use front::Peer;
 pub use limits::{Limits, Network, NotANetwork};
 pub use serve::Web;
@@ -65,6 +67,11 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// The newest thumbnail as JPEG.
     fn thumb(&self, stream: &str) -> Option<Bytes>;
+
+    /// Where viewers are counted; `None`: nowhere.
+    fn audience(&self) -> Option<&Audience> {
+        None
+    }
 }
 
 /// The routes under `/live/`, for GET, HEAD and OPTIONS. Install the process's metrics recorder before the call.

@@ -17,7 +17,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -73,6 +73,9 @@ impl<C: Catalog> Live<C> {
                 };
                 if !has_run {
                     return (kind(object), now(missing(&wish, NOT_HELD)));
+                }
+                if let (true, Some(audience)) = (is_playlist(object), self.catalog.audience()) {
+                    audience.asked(stream, request, rendition.playlist().borrow().target, Instant::now());
                 }
                 (kind(object), self.object(wish, &rendition, object, request.uri().query()))
             }

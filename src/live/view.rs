@@ -7,20 +7,21 @@ use bytes::Bytes;
 use ingest::health::Verdict;
 use ingest::session::{Reason, State};
 use media::Track;
-use origin::Catalog;
+use origin::{Audience, Catalog};
 use packager::Window;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Answers from memory; never waits.
 pub struct View {
     context: Arc<Context>,
+    audience: Audience,
 }
 
 impl View {
     /// The view of this server.
     pub fn new(context: Arc<Context>) -> Self {
-        Self { context }
+        Self { context, audience: Audience::default() }
     }
 }
 
@@ -36,11 +37,16 @@ impl Catalog for View {
     fn thumb(&self, stream: &str) -> Option<Bytes> {
         self.context.hub.newest(stream)?.thumb()
     }
+
+    fn audience(&self) -> Option<&Audience> {
+        Some(&self.audience)
+    }
 }
 
 impl LiveView for View {
     fn streams(&self) -> Vec<LiveStream> {
-        self.context.hub.live().iter().map(|(name, live, state)| describe(name, live, *state)).collect()
+        let live = self.context.hub.live();
+        live.iter().map(|(name, live, state)| self.describe(name, live, *state)).collect()
     }
 
     fn health(&self, name: &str) -> Option<LiveHealth> {
@@ -74,34 +80,41 @@ impl LiveView for View {
     }
 }
 
-fn describe(name: &str, live: &Live, state: State) -> LiveStream {
-    let (facts, shortage) = (live.facts(), live.shortage());
-    let video = live.window.renditions().into_iter().filter(|rendition| rendition.track() == Track::Video);
-    let since = live.since.duration_since(UNIX_EPOCH).unwrap_or_default();
-    LiveStream {
-        name: name.to_owned(),
-        state: match state {
-            State::Stalled => LiveState::Stalled,
-            State::Reconnecting => LiveState::Reconnecting,
-            State::Live | State::Waiting | State::Ended => LiveState::Live,
-        },
-        since_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        session: live.window.session().to_owned(),
-        width: facts.size.map(|s| s.0),
-        height: facts.size.map(|s| s.1),
-        fps: facts.frame_rate.map(media::FrameRate::as_f64),
-        slate: live.has_slate(),
-        captions: live.has_captions(),
-        viewers: None,
-        thumb: live.thumb().is_some(),
-        renditions: video
-            .map(|rendition| {
-                let resting = shortage.resting.contains(rendition.id());
-                LiveRendition { name: rendition.id().to_owned(), resting }
-            })
-            .collect(),
-        withheld: shortage.withheld,
-        verdict: live.health().map_or(Verdict::NoData, |health| health.report.verdict),
-        encoder: live.encoder(),
+impl View {
+    /// How many watch anything now.
+    pub fn viewers(&self) -> u64 {
+        self.audience.all(Instant::now())
+    }
+
+    fn describe(&self, name: &str, live: &Live, state: State) -> LiveStream {
+        let (facts, shortage) = (live.facts(), live.shortage());
+        let video = live.window.renditions().into_iter().filter(|rendition| rendition.track() == Track::Video);
+        let since = live.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+        LiveStream {
+            name: name.to_owned(),
+            state: match state {
+                State::Stalled => LiveState::Stalled,
+                State::Reconnecting => LiveState::Reconnecting,
+                State::Live | State::Waiting | State::Ended => LiveState::Live,
+            },
+            since_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            session: live.window.session().to_owned(),
+            width: facts.size.map(|s| s.0),
+            height: facts.size.map(|s| s.1),
+            fps: facts.frame_rate.map(media::FrameRate::as_f64),
+            slate: live.has_slate(),
+            captions: live.has_captions(),
+            viewers: Some(self.audience.of(name, Instant::now())),
+            thumb: live.thumb().is_some(),
+            renditions: video
+                .map(|rendition| {
+                    let resting = shortage.resting.contains(rendition.id());
+                    LiveRendition { name: rendition.id().to_owned(), resting }
+                })
+                .collect(),
+            withheld: shortage.withheld,
+            verdict: live.health().map_or(Verdict::NoData, |health| health.report.verdict),
+            encoder: live.encoder(),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What players and caches in between rely on.
 
+use serde_json::Value;
 use std::time::{Duration, Instant};
 use tests::{Clip, Publisher, Server, Stream, eventually, hls, look, request, run_ok, tool};
 
@@ -165,4 +166,32 @@ fn ffmpeg_plays_the_whole_thing_as_a_viewer_would() {
     assert_eq!(said, "");
     let tracks = look::tracks(&url);
     assert!(tracks.iter().any(|t| t["codec_name"] == "h264") && tracks.iter().any(|t| t["codec_name"] == "aac"));
+}
+
+#[test]
+fn players_are_counted_once_each_and_for_as_long_as_they_ask() {
+    let server = Server::start();
+    let stream = server.add_stream("show");
+    assert!(server.weir(&["stream", "set", "show", "--ladder", "none"]).status.success());
+    let _publisher = Publisher::push(&Clip { gop: 60, ..Clip::default() }, &server.publish_url(&stream));
+    let path = server.variants("show").remove(0);
+    let viewers = || {
+        let live: Value = serde_json::from_str(&server.get("/api/v1/live/show").text()).expect("JSON");
+        live["viewers"].as_u64()
+    };
+    let ask = |path: &str, headers: &[(&str, &str)]| {
+        let answer = request(server.http, "GET", path, headers, b"").expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    eventually("nobody watches any more", || (viewers() == Some(0)).then_some(()));
+    let audio = path.replace("/source.m3u8", "/audio.m3u8");
+    for path in [&path, &audio, &path] {
+        ask(path, &[("user-agent", "vlc")]);
+        ask(path, &[("user-agent", "browser"), ("cmcd-session", "sid=\"one\"")]);
+        ask(path, &[("user-agent", "browser"), ("cmcd-session", "sid=\"two\"")]);
+    }
+    assert_eq!(viewers(), Some(3));
+    ask("/live/show/index.m3u8", &[("user-agent", "a crawler")]);
+    assert_eq!(viewers(), Some(3), "who only looks at the list does not watch");
+    eventually("they have left", || (viewers() == Some(0)).then_some(()));
 }

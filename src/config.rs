@@ -10,7 +10,6 @@ mod explain;
 mod health;
 mod listen;
 
-pub use health::HealthConfig;
 pub use listen::Listen;
 
 use anyhow::{Context as _, bail};
@@ -19,6 +18,7 @@ use explain::{explain, refuse_unknown};
 use figment::Figment;
 use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::{Dict, Value};
+use ingest::health::Limits;
 use media::wire::EncoderChoice;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ pub struct Config {
     /// The ladder.
     pub transcode: TranscodeConfig,
     /// From where on a streamer is told that something is wrong.
-    pub health: HealthConfig,
+    pub health: Limits,
     /// Logs.
     pub log: LogConfig,
 }
@@ -172,7 +172,7 @@ impl Default for Config {
             ingest: IngestConfig::default(),
             web: WebConfig::default(),
             transcode: TranscodeConfig::default(),
-            health: HealthConfig::default(),
+            health: Limits::default(),
             log: LogConfig::default(),
         }
     }
@@ -361,7 +361,7 @@ impl Config {
         in_range("transcode.thumbnail_s", self.transcode.thumbnail_s, 0, 60)?;
         in_range("transcode.streams_max", self.transcode.streams_max, 1, 10_000)?;
         in_range("transcode.worker_memory_mib", self.transcode.worker_memory_mib, 64, 65_536)?;
-        self.health.check()?;
+        health::check(&self.health)?;
         ladder_text(&self.transcode.ladder).context("transcode.ladder")?;
         if self.transcode.encoder.parse::<EncoderChoice>().is_err() {
             bail!(

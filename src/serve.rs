@@ -66,7 +66,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             streams_max: config.transcode.streams_max as usize,
             worker_memory_max: u64::from(config.transcode.worker_memory_mib) << 20,
             rules: config.session_rules(),
-            health: config.health.limits(),
+            health: config.health.clone(),
             slates: Slates::new(cores),
         },
         test_card: config.demo.then(|| TestCardPass::new(demo::STREAM)).transpose()?,

@@ -109,6 +109,8 @@ fn values_out_of_range_are_named_with_what_would_be_right() {
         ("[web]\ntrusted_proxies = [\"ten\"]", &["web.trusted_proxies", "ten"]),
         ("[transcode]\nladder = \"721p:1M\"", &["transcode.ladder", "721p"]),
         ("[transcode]\nencoder = \"rm -rf\"", &["transcode.encoder"]),
+        ("[health]\npace = 2.0", &["health.pace", "0.5 to 0.99"]),
+        ("[health]\nkeyframe_s = nan", &["health.keyframe_s", "0.5 to 20"]),
         ("[log]\nlevel = \"a=b=c\"", &["log.level"]),
         ("[log]\nformat = \"xml\"", &["log.format", "json"]),
         ("http = ", &["weir.toml"]),

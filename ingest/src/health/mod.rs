@@ -17,6 +17,7 @@ mod tests;
 pub use gauge::Gauge;
 pub use monitor::{Change, Monitor};
 
+use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
 
 /// What was measured of a session at one moment.
@@ -82,8 +83,10 @@ pub struct Sound {
     pub level_db: Option<f64>,
 }
 
-/// From where on something is an issue. Each default names its source.
-#[derive(Debug, Clone, PartialEq)]
+/// From where on something is an issue. Each default names its source. Written as it is in the section `[health]` of the
+/// configuration, where any may be left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Seconds between keyframes that are too many; a bad one is beyond what can be passed through (DESIGN decision 4: 3 s).
     pub keyframe_s: f64,

@@ -5,6 +5,7 @@
 //! for programs and a sentence for people. The OpenAPI description is at `/api/v1/openapi.json`.
 
 mod error;
+mod experience;
 mod follow;
 mod gate;
 mod health;
@@ -22,6 +23,7 @@ pub use server::{Facts, Warning};
 pub use shapes::IngestAddresses;
 pub use slate::IMAGE_BYTES_MAX;
 
+use crate::experience::Experience;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
@@ -32,7 +34,7 @@ use error::ApiError;
 use gate::Gate;
 use live::Titles;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use store::{ApiToken, Store};
 use transcoder::slate::Slates;
 use utoipa::OpenApi;
@@ -53,13 +55,25 @@ pub struct Api {
     ingest: IngestAddresses,
     titles: Titles,
     slates: Slates,
+    /// Held for a sum, never across an await.
+    experience: Mutex<Experience>,
 }
 
 impl Api {
     /// An API over these streams and what is live; `token` may change things.
     pub fn new(store: Store, live: Arc<dyn LiveView>, token: ApiToken, facts: Facts) -> Self {
         let (titles, gate, ingest) = (Titles::new(&store), Gate::new(token), IngestAddresses::default());
-        Self { store, live, gate, facts, data_dir: None, ingest, titles, slates: Slates::new(1) }
+        Self {
+            store,
+            live,
+            gate,
+            facts,
+            data_dir: None,
+            ingest,
+            titles,
+            slates: Slates::new(1),
+            experience: Mutex::default(),
+        }
     }
 
     /// Where `first-key` lies, to be removed when its key is rotated.
@@ -142,6 +156,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(streams::dock))
         .routes(routes!(follow::history))
         .routes(routes!(follow::log))
+        .routes(routes!(experience::show))
         .routes(routes!(server::show))
         .merge(images())
 }
@@ -167,7 +182,7 @@ fn images() -> OpenApiRouter<Arc<Api>> {
 }
 
 fn public() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new().routes(routes!(live::list)).routes(routes!(live::show))
+    OpenApiRouter::new().routes(routes!(live::list)).routes(routes!(live::show)).routes(routes!(experience::tell))
 }
 
 /// Answers to the operator are nobody else's.

@@ -9,6 +9,7 @@ mod config;
 mod data_dir;
 mod demo;
 mod descriptors;
+mod experience;
 mod first_start;
 mod live;
 mod logging;

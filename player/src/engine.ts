@@ -8,6 +8,8 @@ export interface Rung {
   readonly id: number;
   /** As the menu shows it: `720p`, `1080p60`. */
   readonly label: string;
+  /** The server's name of it; null when unknown. */
+  readonly name: string | null;
   /** Highest rate announced, bits per second. */
   readonly bitrate_bps: number;
 }

@@ -103,6 +103,11 @@ function announced(session: string): Pick<HlsConfig, 'xhrSetup'> {
   };
 }
 
+/** `480p` of `…/480p.m3u8`. */
+function nameOf(url: string | undefined): string | null {
+  return url ? (/\/([^/?]+)\.m3u8/.exec(url)?.[1] ?? null) : null;
+}
+
 /** Not `randomUUID`, which browsers have over HTTPS alone. */
 function sessionId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -148,10 +153,10 @@ export function openHls(video: HTMLVideoElement, url: string, report: Report): E
       width: level.width, height: level.height, frameRate: level.frameRate, bitrate_bps: level.maxBitrate,
     })));
     rungs = hls.levels
-      .map((level, id) => ({ id, label: labels[id] ?? '', bitrate_bps: level.maxBitrate, lines: level.height }))
+      .map((level, id) => ({ id, label: labels[id] ?? '', name: nameOf(level.url[0]), bitrate_bps: level.maxBitrate, lines: level.height }))
       // By picture first: a calm source may announce less than the rungs made of it.
       .sort((a, b) => b.lines - a.lines || b.bitrate_bps - a.bitrate_bps)
-      .map(({ id, label, bitrate_bps }) => ({ id, label, bitrate_bps }));
+      .map(({ id, label, name, bitrate_bps }) => ({ id, label, name, bitrate_bps }));
     report({ type: 'ladder', rungs });
   });
   hls.on(Events.LEVEL_SWITCHING, (_, { level }) => {

@@ -3,6 +3,7 @@ import './style.css';
 import { useSignal } from '@preact/signals';
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { tellOf } from './beacon.ts';
 import { goingOn } from './clock.ts';
 import { Copy } from './copy.tsx';
 import { Frame } from './frame.tsx';
@@ -84,4 +85,8 @@ function Elsewhere({ name }: { name: string }) {
 }
 
 const root = document.getElementById('app');
-if (root) render(<Watch viewer={new Viewer(nameInPath(location.pathname))} />, root);
+if (root) {
+  const viewer = new Viewer(nameInPath(location.pathname));
+  render(<Watch viewer={viewer} />, root);
+  tellOf(viewer);
+}

@@ -453,6 +453,27 @@ async fn a_stream_is_followed_as_it_goes_on() {
 }
 
 #[tokio::test]
+async fn what_players_tell_is_summed_up_for_the_operator() {
+    let bed = Bed::new().await;
+    bed.ask("POST", "/api/v1/streams", Some(json!({ "name": "show" }))).await;
+    let told = json!({ "startup_ms": 700, "played_ms": 9_000, "stalled_ms": 1_000, "stalls": 1, "rendition": "480p", "later": 1 });
+    let made_up = json!({ "played_ms": 9_000, "rendition": "<script>" });
+    for (told, path, status) in [
+        (&told, "/api/v1/live/show/beacon", StatusCode::NO_CONTENT),
+        (&made_up, "/api/v1/live/show/beacon", StatusCode::NO_CONTENT),
+        (&told, "/api/v1/live/nobody/beacon", StatusCode::NOT_FOUND),
+        (&json!({ "played_ms": -1 }), "/api/v1/live/show/beacon", StatusCode::UNPROCESSABLE_ENTITY),
+    ] {
+        assert_eq!(bed.ask_as(None, "POST", path, Some(told.clone())).await.0, status, "{told}");
+    }
+    let (_, seen) = bed.ask("GET", "/api/v1/streams/show/experience", None).await;
+    assert_eq!((&seen["beacons"], &seen["stalls"]), (&json!(2), &json!(1)), "{seen}");
+    assert!(seen["startup_ms"]["p50"].as_u64().is_some_and(|ms| (600..820).contains(&ms)), "{seen}");
+    assert_eq!(seen["renditions"], json!([{ "name": "480p", "share": 1.0 }]));
+    assert_eq!(bed.ask_as(None, "GET", "/api/v1/streams/show/experience", None).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn the_server_tells_of_its_machine() {
     let bed = Bed::new().await;
     let (status, server) = bed.ask("GET", "/api/v1/server", None).await;

@@ -248,3 +248,41 @@ export function decodeLogRow(body: unknown): LogRow | null {
   if (atMs === null || !message) return null;
   return { seq: number(field(body, 'seq')), atMs, message, kind: word(field(body, 'kind'), ['info', 'warning', 'bad'], 'info') };
 }
+
+/** Median and 95th percentile, milliseconds. */
+export interface Percentiles {
+  readonly p50: number;
+  readonly p95: number;
+}
+
+/** What viewers got in the last ten minutes. */
+export interface Experience {
+  readonly beacons: number;
+  readonly startupMs: Percentiles | null;
+  readonly latencyMs: Percentiles | null;
+  readonly stallRatio: number | null;
+  readonly stalls: number;
+  readonly errors: number;
+  readonly renditions: ReadonlyArray<{ readonly name: string; readonly share: number }>;
+}
+
+export function decodeExperience(body: unknown): Experience {
+  return {
+    beacons: number(field(body, 'beacons')) ?? 0,
+    startupMs: decodePercentiles(field(body, 'startup_ms')),
+    latencyMs: decodePercentiles(field(body, 'latency_ms')),
+    stallRatio: number(field(body, 'stall_ratio')),
+    stalls: number(field(body, 'stalls')) ?? 0,
+    errors: number(field(body, 'errors')) ?? 0,
+    renditions: list(field(body, 'renditions'), (item) => {
+      const name = text(field(item, 'name'));
+      return name ? { name, share: number(field(item, 'share')) ?? 0 } : null;
+    }),
+  };
+}
+
+function decodePercentiles(body: unknown): Percentiles | null {
+  const p50 = number(field(body, 'p50'));
+  const p95 = number(field(body, 'p95'));
+  return p50 === null || p95 === null ? null : { p50, p95 };
+}

@@ -4,6 +4,7 @@ import type { ComponentType } from 'preact';
 import { useEffect, useMemo } from 'preact/hooks';
 import { Charts } from './charts.tsx';
 import { DockAddress } from './dock-address.tsx';
+import { Experience } from './experience.tsx';
 import { FactStrip, HealthPanel } from './health.tsx';
 import { Keys, NewKey } from './keys.tsx';
 import { Log } from './log.tsx';
@@ -107,6 +108,7 @@ function Watchtower({ room, stream }: { room: Room; stream: Stream }) {
           <LazyPreview name={room.name} />
         </div>
         <Renditions live={live} />
+        <Experience name={room.name} />
         <Log room={room} />
       </div>
     </div>

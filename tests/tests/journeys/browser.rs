@@ -48,6 +48,20 @@ fn the_watch_page_shows_a_moving_picture_with_sound_within_five_seconds() {
     assert_eq!(seen["errors"].as_array().map(Vec::len), Some(0), "{seen}");
 }
 
+#[test]
+fn what_a_viewer_got_is_told_to_the_operator() {
+    let (server, _, _publisher) = live("show", &Clip { gop: 60, seconds: 60, ..Clip::default() });
+    // A page tells each quarter of a minute.
+    let seen = browse("watch.mjs", &[&server.url("/watch/show"), "--seconds", "17"]);
+    assert_eq!(seen["errors"].as_array().map(Vec::len), Some(0), "{seen}");
+    let told = server.ask("GET", "/api/v1/streams/show/experience");
+    assert!(told["beacons"].as_u64().is_some_and(|count| count > 0), "{told}");
+    assert!(told["startup_ms"]["p50"].as_u64().is_some_and(|ms| (50..5_000).contains(&ms)), "{told}");
+    assert!(told["latency_ms"]["p50"].as_u64().is_some_and(|ms| (500..8_000).contains(&ms)), "{told}");
+    assert!(told["stall_ratio"].as_f64().is_some_and(|ratio| ratio < 0.2), "{told}");
+    assert_eq!(told["renditions"][0]["name"], "source", "{told}");
+}
+
 /// Whether the picture stood for a while and moves again at the end.
 #[track_caller]
 fn stood_and_went_on(seen: &Value) {

@@ -384,10 +384,14 @@ fn announce(config: &Config, addresses: &Addresses, start: &Start) {
         (None, Some(https)) => println!("  Watch           https://{host}:{}/watch/{}", https.port(), demo::STREAM),
         (None, None) => {}
     }
+    // From elsewhere a sign-in works over TLS alone; on the machine itself there is no need for it.
+    let is_local = config.public_host.is_empty();
     match (addresses.http, addresses.https) {
-        (Some(http), _) => println!("  Dashboard       http://{host}:{}/dashboard", http.port()),
-        (None, Some(https)) => println!("  Dashboard       https://{host}:{}/dashboard", https.port()),
-        (None, None) => {}
+        (Some(http), https) if is_local || https.is_none() => {
+            println!("  Dashboard       http://{host}:{}/dashboard", http.port());
+        }
+        (_, Some(https)) => println!("  Dashboard       https://{host}:{}/dashboard", https.port()),
+        (_, None) => {}
     }
     println!("  API token       in {}", start.token_file.display());
     println!("  Data            in {}", config.data_dir.display());

@@ -20,6 +20,8 @@ pub struct Usage {
     pub memory_available: u64,
     /// Open files of the server itself.
     pub files: u64,
+    /// Bytes free for this user on the data directory's disk, and bytes it has; `None` when it can't be looked at.
+    pub disk: Option<(u64, u64)>,
 }
 
 /// Keeps the newest [`Usage`].
@@ -51,16 +53,14 @@ impl Meter {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).usage
     }
 
-    /// Bytes free for this user on the data directory's disk, and bytes it has.
-    pub fn disk(&self) -> Option<(u64, u64)> {
-        let disk = rustix::fs::statvfs(&self.data_dir).ok()?;
-        Some((disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize)))
-    }
-
-    /// Looks at `/proc`: some milliseconds of small reads. Call it every few seconds; processor time is taken between two looks.
+    /// Looks at `/proc` and the disk: some milliseconds of small reads, which block. Call it every few seconds; processor time is taken between two looks.
     pub fn look(&self) {
         match look() {
             Ok((mut usage, spent)) => {
+                // Outside the lock: a disk that hangs keeps nobody but this look waiting.
+                let disk = rustix::fs::statvfs(&self.data_dir).ok();
+                usage.disk =
+                    disk.map(|d| (d.f_bavail.saturating_mul(d.f_frsize), d.f_blocks.saturating_mul(d.f_frsize)));
                 let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 let (now, before) = (Instant::now(), seen.spent);
                 let passed = now.saturating_duration_since(seen.at).as_secs_f64();
@@ -93,6 +93,7 @@ fn look() -> anyhow::Result<(Usage, f64)> {
         memory_total: memory.mem_total,
         memory_available: memory.mem_available.unwrap_or(memory.mem_free),
         files: myself.fd_count()? as u64,
+        disk: None,
     };
     Ok((usage, ticks as f64 / ticks_per_second() as f64))
 }
@@ -114,6 +115,6 @@ mod tests {
         assert!(usage.cores > 0.1, "{usage:?} after {turns} turns");
         assert!(usage.memory > 1 << 20 && usage.memory < usage.memory_total, "{usage:?}");
         assert!(usage.memory_available > 0 && usage.files > 2, "{usage:?}");
-        assert!(meter.disk().is_some_and(|(free, total)| free <= total && total > 0));
+        assert!(usage.disk.is_some_and(|(free, total)| free <= total && total > 0));
     }
 }

@@ -467,10 +467,11 @@ impl Packager {
             let of = |(l, _): &&(VideoLane, Declared)| {
                 has_media(&l.writer) && !retired && l.config().is_some_and(|c| c.codec == codec)
             };
-            // While nothing plays at all, all are listed.
-            let plays = |(l, _): &(VideoLane, Declared)| !is_barren(&l.writer.rendition);
-            let any_plays = self.video.iter().filter(of).any(plays);
-            let listed = self.video.iter().filter(of).filter(|&lane| !any_plays || plays(lane));
+            let listed = self.video.iter().filter(of).filter(|(lane, _)| {
+                let barren = barren(&lane.writer.rendition.shelf());
+                let mut others = self.video.iter().filter(of);
+                !barren.is_some_and(|gaps| others.any(|(l, _)| has_media_in(&l.writer.rendition.shelf(), &gaps)))
+            });
             listed
                 .filter_map(|(lane, declared)| {
                     let config = Arc::clone(lane.config()?);
@@ -506,9 +507,18 @@ impl Packager {
     }
 }
 
-/// Nothing but gaps has come lately.
-fn is_barren(rendition: &Rendition) -> bool {
-    let shelf = rendition.shelf();
-    let newest = shelf.segments.iter().rev().take(BARREN);
-    shelf.segments.len() >= BARREN && newest.into_iter().all(|listed| listed.segment.gap)
+/// The numbers of the newest segments, when nothing but gaps has come lately.
+fn barren(shelf: &Shelf) -> Option<[u64; BARREN]> {
+    let mut numbers = [0; BARREN];
+    let mut newest = shelf.segments.iter().rev();
+    for number in &mut numbers {
+        *number = newest.next().filter(|listed| listed.segment.gap)?.segment.msn;
+    }
+    Some(numbers)
+}
+
+/// Whether a rendition had media when another one had not: else the publisher was away, and all are as good.
+fn has_media_in(shelf: &Shelf, numbers: &[u64; BARREN]) -> bool {
+    let has = |number: &u64| shelf.segments.iter().any(|l| l.segment.msn == *number && !l.segment.gap);
+    numbers.iter().all(has)
 }

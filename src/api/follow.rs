@@ -3,13 +3,16 @@
 
 use super::Api;
 use super::error::ApiError;
+use super::gate::Pass;
 use super::health::{HealthShape, VerdictShape};
 use super::live::LiveState;
 use super::shapes::Problem;
+use axum::Extension;
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::{Stream, stream};
+use futures_util::stream;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,10 +27,13 @@ use utoipa::ToSchema;
 const EVERY: Duration = Duration::from_secs(1);
 /// Followers come again after this long, and show then that they still may.
 const FOLLOWED_FOR: Duration = Duration::from_secs(15 * 60);
-/// Followers at a time, of all streams.
+/// Whether they still may is looked at this often besides.
+const RECHECK_EVERY: u32 = 3;
+/// Followers at a time, of all streams: the operator's pages, and docks, which take none of the operator's places.
 const FOLLOWERS_MAX: usize = 200;
 
-static FOLLOWERS: AtomicUsize = AtomicUsize::new(0);
+static PAGES: AtomicUsize = AtomicUsize::new(0);
+static DOCKS: AtomicUsize = AtomicUsize::new(0);
 
 /// What a stream's publisher sent at one moment, over the ten seconds before it. Null: nothing came.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
@@ -206,34 +212,37 @@ pub async fn log(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Resul
 /// Follow a stream
 ///
 /// Server-Sent Events: `health` (at first and when it changed), `stats` (each second), `sample` (each second while it is live) and
-/// `log` (as it happens), each with the JSON of the routes of those names. It ends after a quarter of an hour; come again then.
+/// `log` (as it happens; to the operator alone), each with the JSON of the routes of those names. It ends after a quarter of an hour; come again then.
 #[utoipa::path(get, path = "/api/v1/streams/{name}/events", tag = "streams", security(("token" = [])),
     params(("name" = String, Path, description = "Public name")),
     responses((status = 200, content_type = "text/event-stream"), (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub async fn events(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    Extension(pass): Extension<Pass>,
+) -> Result<impl IntoResponse, ApiError> {
     api.must_exist(&name).await?;
-    let place = Place::take().ok_or_else(|| {
+    let places = if matches!(pass, Pass::Dock) { &DOCKS } else { &PAGES };
+    let place = Place::take(places).ok_or_else(|| {
         let message = "Too many pages follow streams now; close some and try again.";
         ApiError::unavailable("too_many_followers", message.into())
     })?;
-    let events = stream::unfold(Follower::new(api, name, place), async |mut follower| {
+    let events = stream::unfold(Follower::new(api, name, pass, place), async |mut follower| {
         let event = follower.next().await?;
-        Some((Ok(event), follower))
+        Some((Ok::<_, Infallible>(event), follower))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().text("ping")))
+    let events = Sse::new(events).keep_alive(KeepAlive::new().text("ping"));
+    // nginx would collect events before it passes them on.
+    Ok(([("x-accel-buffering", "no")], events))
 }
 
 /// One of [`FOLLOWERS_MAX`].
-struct Place;
+struct Place(&'static AtomicUsize);
 
 impl Place {
-    fn take() -> Option<Self> {
-        let taken =
-            FOLLOWERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < FOLLOWERS_MAX).then_some(n + 1));
-        taken.ok().map(|_| Self).or_else(|| {
+    fn take(places: &'static AtomicUsize) -> Option<Self> {
+        let taken = places.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < FOLLOWERS_MAX).then_some(n + 1));
+        taken.ok().map(|_| Self(places)).or_else(|| {
             metrics::counter!("weir_api_refused_total", "cause" => "followers").increment(1);
             None
         })
@@ -242,7 +251,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        FOLLOWERS.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -250,8 +259,10 @@ impl Drop for Place {
 struct Follower {
     api: Arc<Api>,
     name: String,
+    pass: Pass,
     _place: Place,
     tick: Interval,
+    ticks: u32,
     until: Instant,
     /// What is to be told before the next look.
     queue: VecDeque<Event>,
@@ -262,13 +273,13 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(api: Arc<Api>, name: String, place: Place) -> Self {
+    fn new(api: Arc<Api>, name: String, pass: Pass, place: Place) -> Self {
         let row = api.live.log(&name, 0).last().map_or(0, |row| row.seq);
         let mut tick = interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let until = Instant::now() + FOLLOWED_FOR;
         let (queue, health) = (VecDeque::new(), String::new());
-        Self { api, name, _place: place, tick, until, queue, health, sample_ms: now_ms(), row }
+        Self { api, name, pass, _place: place, tick, ticks: 0, until, queue, health, sample_ms: now_ms(), row }
     }
 
     /// Cancel safe: what was looked at is in the queue.
@@ -278,13 +289,31 @@ impl Follower {
                 return None;
             }
             self.tick.tick().await;
+            self.ticks = self.ticks.wrapping_add(1);
+            if self.ticks.is_multiple_of(RECHECK_EVERY) && !self.still_may().await {
+                return None;
+            }
             self.look();
         }
         self.queue.pop_front()
     }
 
+    /// The stream is there, and the browser is still signed in. While the database does not answer nothing is known to have changed.
+    async fn still_may(&self) -> bool {
+        let is_there = self.api.store.stream(&self.name).await.map_or(true, |stream| stream.is_some());
+        let is_let_in = match &self.pass {
+            Pass::Token | Pass::Dock => true,
+            Pass::Browser(secret) => {
+                self.api.store.is_signed_in(secret, self.api.gate.token(), now_ms()).await.unwrap_or(true)
+            }
+        };
+        is_there && is_let_in
+    }
+
     fn look(&mut self) {
-        for row in self.api.live.log(&self.name, self.row) {
+        // Rows hold addresses of publishers, which are the operator's to see.
+        let rows = if matches!(self.pass, Pass::Dock) { Vec::new() } else { self.api.live.log(&self.name, self.row) };
+        for row in rows {
             self.row = row.seq;
             self.push("log", &row);
         }

@@ -13,15 +13,22 @@ use axum::response::{IntoResponse as _, Response};
 use gatehouse::{Neighbourhood, Refusals};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use store::{ApiToken, now_ms};
+use store::{ApiToken, Store, now_ms};
 
 /// Wrong tokens one address may send in a minute before it is told to wait.
 const WRONG_PER_MINUTE: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses counted at once; beyond, strangers share what is left: none.
 const ADDRESSES_MAX: usize = 4_096;
+
+/// Cookies that are no good one address may send in a minute before they are not even looked up: a page whose sign-in is over asks
+/// for several things at once.
+const UNKNOWN_PER_MINUTE: u32 = 60;
+/// A browser that was found signed in is not looked up again for so long, nor locked out by its neighbours.
+const KNOWN_FOR: Duration = Duration::from_secs(3);
+const KNOWN_MAX: usize = 1_000;
 
 /// Requests to the API that were turned away, by cause.
 static REFUSED: Refusals = Refusals::new("weir_api_refused_total");
@@ -30,6 +37,10 @@ pub struct Gate {
     token: ApiToken,
     /// Held for a map access, never across an await.
     wrong: Mutex<HashMap<Neighbourhood, Wrong>>,
+    /// The same, of cookies.
+    unknown: Mutex<HashMap<Neighbourhood, Wrong>>,
+    /// Browsers that were found signed in, and when.
+    known: Mutex<HashMap<String, Instant>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +51,7 @@ struct Wrong {
 
 impl Gate {
     pub fn new(token: ApiToken) -> Self {
-        Self { token, wrong: Mutex::default() }
+        Self { token, wrong: Mutex::default(), unknown: Mutex::default(), known: Mutex::default() }
     }
 
     pub fn token(&self) -> &ApiToken {
@@ -61,24 +72,82 @@ impl Gate {
     }
 
     fn refuse(&self, from: Neighbourhood, now: Instant) -> ApiError {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.len() >= ADDRESSES_MAX && !wrong.contains_key(&from) {
-            wrong.retain(|_, w| now.duration_since(w.since) < WINDOW);
-            if wrong.len() >= ADDRESSES_MAX {
-                return ApiError::too_many(WINDOW.as_secs());
-            }
+        match count(&self.wrong, from, WRONG_PER_MINUTE, now) {
+            Ok(()) => ApiError::unauthorized(),
+            Err(left) => ApiError::too_many(left.as_secs().max(1)),
         }
-        let entry = wrong.entry(from).or_insert(Wrong { since: now, count: 0 });
-        if now.duration_since(entry.since) >= WINDOW {
-            *entry = Wrong { since: now, count: 0 };
-        }
-        entry.count = entry.count.saturating_add(1);
-        if entry.count > WRONG_PER_MINUTE {
-            let left = WINDOW.saturating_sub(now.duration_since(entry.since));
-            return ApiError::too_many(left.as_secs().max(1));
-        }
-        ApiError::unauthorized()
     }
+
+    /// Whether the browser that shows `secret` is signed in. What is invented costs its address a budget, and then no query.
+    pub async fn is_signed_in(
+        &self,
+        store: &Store,
+        secret: &str,
+        from: IpAddr,
+        now: Instant,
+    ) -> Result<bool, ApiError> {
+        let is_fresh = |at: &Instant| now.saturating_duration_since(*at) < KNOWN_FOR;
+        if lock(&self.known).get(secret).is_some_and(is_fresh) {
+            return Ok(true);
+        }
+        if let Some(left) = spent(&self.unknown, from.into(), UNKNOWN_PER_MINUTE, now) {
+            REFUSED.turn_away("cookie", &from, &"it sent too many cookies that are no good", now);
+            return Err(ApiError::too_many(left.as_secs().max(1)));
+        }
+        if store.is_signed_in(secret, &self.token, now_ms()).await? {
+            let mut known = lock(&self.known);
+            known.retain(|_, at| is_fresh(at));
+            if known.len() < KNOWN_MAX {
+                known.insert(secret.to_owned(), now);
+            }
+            return Ok(true);
+        }
+        let _over = count(&self.unknown, from.into(), UNKNOWN_PER_MINUTE, now);
+        Ok(false)
+    }
+
+    /// A browser was signed out.
+    pub fn forget(&self, secret: &str) {
+        lock(&self.known).remove(secret);
+    }
+}
+
+/// Counts one more of an address; how long it has to wait when there were too many, or when there is no room to count.
+fn count(
+    table: &Mutex<HashMap<Neighbourhood, Wrong>>,
+    from: Neighbourhood,
+    most: u32,
+    now: Instant,
+) -> Result<(), Duration> {
+    let mut table = lock(table);
+    if table.len() >= ADDRESSES_MAX && !table.contains_key(&from) {
+        table.retain(|_, w| now.duration_since(w.since) < WINDOW);
+        if table.len() >= ADDRESSES_MAX {
+            return Err(WINDOW);
+        }
+    }
+    let entry = table.entry(from).or_insert(Wrong { since: now, count: 0 });
+    if now.duration_since(entry.since) >= WINDOW {
+        *entry = Wrong { since: now, count: 0 };
+    }
+    entry.count = entry.count.saturating_add(1);
+    if entry.count > most { Err(WINDOW.saturating_sub(now.duration_since(entry.since))) } else { Ok(()) }
+}
+
+/// How long an address has to wait that has used its budget up.
+fn spent(
+    table: &Mutex<HashMap<Neighbourhood, Wrong>>,
+    from: Neighbourhood,
+    most: u32,
+    now: Instant,
+) -> Option<Duration> {
+    let entry = *lock(table).get(&from)?;
+    WINDOW.checked_sub(now.duration_since(entry.since)).filter(|_| entry.count >= most)
+}
+
+/// A panic can't leave these short sections half done, so poison is ignored.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Who sent a request: the viewer's address as the origin worked it out behind proxies, else the socket's.
@@ -86,6 +155,17 @@ pub fn client(request: &axum::http::Extensions) -> IpAddr {
     let viewer = request.get::<origin::Peer>().map(|peer| peer.client);
     let socket = request.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     viewer.or(socket).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// How a request was let in; handlers find it in the request's extensions.
+#[derive(Debug, Clone)]
+pub enum Pass {
+    /// By the operator's token.
+    Token,
+    /// As a browser that was signed in, with what it shows.
+    Browser(String),
+    /// By the token of the stream's dock.
+    Dock,
 }
 
 /// Name of the cookie of a browser that was signed in.
@@ -109,25 +189,31 @@ pub async fn check_reader(State(api): State<Arc<Api>>, request: Request, next: N
         .zip(stream_of(request.uri().path()))
         .is_some_and(|(token, stream)| api.gate.token.dock_matches(stream, token));
     if is_dock {
+        let mut request = request;
+        request.extensions_mut().insert(Pass::Dock);
         return next.run(request).await;
     }
     check(State(api), request, next).await
 }
 
 /// The request, when it is the operator's.
-async fn own(api: &Api, request: Request) -> Result<Request, ApiError> {
-    let (headers, from) = (request.headers(), client(request.extensions()));
+async fn own(api: &Api, mut request: Request) -> Result<Request, ApiError> {
+    let (headers, from, now) = (request.headers(), client(request.extensions()), Instant::now());
     let presented = bearer(headers);
-    let Some(secret) = cookie(headers).filter(|_| presented.is_none()) else {
-        api.gate.admit(presented, from, Instant::now())?;
+    let Some(secret) = cookie(headers).filter(|_| presented.is_none()).map(str::to_owned) else {
+        api.gate.admit(presented, from, now)?;
+        request.extensions_mut().insert(Pass::Token);
         return Ok(request);
     };
     if !request.method().is_safe() && !is_same_site(request.uri(), headers) {
-        REFUSED.turn_away("cross_site", &from, &"another site's page asked for a change", Instant::now());
+        REFUSED.turn_away("cross_site", &from, &"another site's page asked for a change", now);
         return Err(ApiError::cross_site());
     }
-    match api.store.is_signed_in(secret, &api.gate.token, now_ms()).await? {
-        true => Ok(request),
+    match api.gate.is_signed_in(&api.store, &secret, from, now).await? {
+        true => {
+            request.extensions_mut().insert(Pass::Browser(secret));
+            Ok(request)
+        }
         false => Err(ApiError::unauthorized()),
     }
 }

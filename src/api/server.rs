@@ -137,7 +137,8 @@ pub struct Disk {
     responses((status = 200, body = ServerShape), (status = 401, body = Problem)))]
 pub async fn show(State(api): State<Arc<Api>>) -> Json<ServerShape> {
     let facts = &api.facts;
-    let (usage, disk) = (facts.meter.usage(), facts.meter.disk());
+    let usage = facts.meter.usage();
+    let disk = usage.disk;
     let mut warnings = facts.warnings.clone();
     if let Some((free, _)) = disk.filter(|(free, _)| *free < DISK_LOW) {
         let said = format!("{} MiB are free on the disk of {}; make room.", free >> 20, facts.data_dir);

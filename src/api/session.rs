@@ -47,7 +47,7 @@ pub async fn show(State(api): State<Arc<Api>>, request: Request) -> Result<Json<
     let (parts, _) = request.into_parts();
     let secure = is_secure(&parts.uri, &parts.headers, &parts.extensions);
     let signed_in = match gate::cookie(&parts.headers) {
-        Some(secret) => api.store.is_signed_in(secret, api.gate.token(), now_ms()).await?,
+        Some(secret) => api.gate.is_signed_in(&api.store, secret, client(&parts.extensions), Instant::now()).await?,
         None => false,
     };
     Ok(Json(SessionShape { signed_in, secure, https: api.facts.https.clone() }))
@@ -86,6 +86,7 @@ pub async fn end(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMap) -> R
         return Err(ApiError::cross_site());
     }
     if let Some(secret) = gate::cookie(&headers) {
+        api.gate.forget(secret);
         api.store.sign_out(secret, api.gate.token()).await?;
     }
     set("", 0)
@@ -123,6 +124,23 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_proxy_we_trust_is_believed_about_tls() {
+        let is_secure_from = |socket: &str, client: &str, tls: bool, said: &'static str| {
+            let socket = std::net::SocketAddr::new(socket.parse().unwrap(), 1);
+            let mut extensions = Extensions::new();
+            extensions.insert(origin::Peer { socket, client: client.parse().unwrap(), tls });
+            let mut headers = HeaderMap::new();
+            headers.insert("host", HeaderValue::from_static("live.example"));
+            headers.insert("x-forwarded-proto", HeaderValue::from_static(said));
+            is_secure(&Uri::from_static("/"), &headers, &extensions)
+        };
+        assert!(is_secure_from("10.0.0.1", "10.0.0.1", true, "http"), "TLS to us");
+        assert!(is_secure_from("10.0.0.1", "192.0.2.7", false, "https"), "TLS to a trusted proxy");
+        assert!(!is_secure_from("10.0.0.1", "192.0.2.7", false, "http"), "none to it");
+        assert!(!is_secure_from("192.0.2.7", "192.0.2.7", false, "https"), "anyone can say so");
+    }
 
     #[test]
     fn only_this_machine_is_this_machine() {

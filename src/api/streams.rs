@@ -209,8 +209,8 @@ pub async fn allow(
 
 /// The address of a stream's dock
 ///
-/// For OBS: Docks, Custom Browser Docks. Its token opens this stream's `health`, `stats` and `events` for reading, and nothing else;
-/// it ends with the API token.
+/// For OBS: Docks, Custom Browser Docks. Its token opens this stream's `health`, `stats`, `events` (without the log) and
+/// `nginx-rtmp.xml` for reading, and nothing else; it ends with the API token.
 #[utoipa::path(get, path = "/api/v1/streams/{name}/dock", tag = "streams", security(("token" = [])),
     params(("name" = String, Path, description = "Public name")),
     responses((status = 200, body = Dock), (status = 401, body = Problem), (status = 404, body = Problem)))]

@@ -429,6 +429,89 @@ async fn a_scene_switcher_reads_it_as_nginx_rtmps() {
 }
 
 #[tokio::test]
+async fn each_route_is_open_to_whom_it_should_be() {
+    let bed = Bed::new().await;
+    for name in ["show", "other"] {
+        bed.ask("POST", "/api/v1/streams", Some(json!({ "name": name }))).await;
+    }
+    let (_, described) = bed.ask_as(None, "GET", "/api/v1/openapi.json", None).await;
+    let (wrong, own, others) = (ApiToken::generate().unwrap(), bed.token.dock("show"), bed.token.dock("other"));
+    let is_refused = |status: StatusCode| matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
+    let public = ["/api/v1/live", "/api/v1/live/{name}", "/api/v1/live/{name}/beacon", "/api/v1/session"];
+    let docks = ["health", "stats", "events", "nginx-rtmp.xml"].map(|last| format!("/api/v1/streams/{{name}}/{last}"));
+    let mut guarded = 0;
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        let address = path.replace("{name}", "show").replace("{id}", "abcdefgh");
+        for method in methods.as_object().unwrap().keys().map(|method| method.to_uppercase()) {
+            if public.contains(&path.as_str()) {
+                continue;
+            }
+            guarded += 1;
+            for token in [None, Some(wrong.reveal()), Some(others.as_str()), Some("")] {
+                let (status, _) = bed.ask_as(token, &method, &address, Some(json!({}))).await;
+                assert!(is_refused(status), "{method} {path} with {token:?}: {status}");
+            }
+            let is_docks = method == "GET" && docks.contains(path);
+            let mut request = Request::builder().method(method.as_str()).uri(&address);
+            request = request.header(header::AUTHORIZATION, format!("Bearer {own}"));
+            let status = bed.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status();
+            assert_eq!(status == StatusCode::OK, is_docks, "{method} {path} with the dock's token: {status}");
+            assert!(is_docks || is_refused(status), "{method} {path} with the dock's token: {status}");
+        }
+    }
+    assert!(guarded >= 20, "{guarded} routes are guarded");
+    assert_eq!(bed.store.streams().await.unwrap().len(), 2, "nothing was changed");
+}
+
+/// What a follower is told until it has been told `count` events of that name, or the end.
+async fn told(answer: axum::response::Response, name: &str, count: usize) -> String {
+    let (mut body, mut text) = (answer.into_body().into_data_stream(), String::new());
+    while text.matches(&format!("event: {name}\n")).count() < count {
+        let Some(chunk) = body.next().await else { break };
+        text += std::str::from_utf8(&chunk.unwrap()).unwrap();
+    }
+    text
+}
+
+#[tokio::test]
+async fn who_may_no_longer_follow_is_told_nothing_more() {
+    let bed = Bed::new().await;
+    bed.ask("POST", "/api/v1/streams", Some(json!({ "name": "show" }))).await;
+    let cookie = signed_in(&bed).await;
+    let cookie = ("cookie", cookie.as_str());
+    let answer = browser(&bed, "GET", "/api/v1/streams/show/events", &[cookie], "").await;
+    assert_eq!(answer.headers()["x-accel-buffering"], "no");
+    browser(&bed, "DELETE", "/api/v1/session", &[cookie, OWN_PAGE], "").await;
+    let text = told(answer, "stats", 10).await;
+    assert!((1..=5).contains(&text.matches("event: stats").count()), "{text}");
+
+    let dock = format!("Bearer {}", bed.token.dock("show"));
+    let answer = browser(&bed, "GET", "/api/v1/streams/show/events", &[("authorization", &dock)], "").await;
+    bed.ask("DELETE", "/api/v1/streams/show", None).await;
+    let text = told(answer, "stats", 10).await;
+    assert!((1..=5).contains(&text.matches("event: stats").count()), "{text}");
+    assert!(!text.contains("event: log"), "{text}");
+}
+
+#[tokio::test]
+async fn invented_cookies_cost_their_address_a_budget_and_nobody_else() {
+    let bed = Bed::new().await;
+    let good = signed_in(&bed).await;
+    let good = ("cookie", good.as_str());
+    let read = async |headers: &[(&str, &str)]| browser(&bed, "GET", "/api/v1/streams", headers, "").await.status();
+    assert_eq!(read(&[good]).await, StatusCode::OK);
+    let mut answers = Vec::new();
+    for n in 0..80 {
+        let made_up = format!("__Host-weir=ws_{}", "a".repeat(54) + &format!("{}{}", (b'a' + n % 26) as char, 'b'));
+        answers.push(read(&[("cookie", &made_up)]).await);
+    }
+    assert_eq!(answers[0], StatusCode::UNAUTHORIZED);
+    assert_eq!(answers[79], StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(read(&[good]).await, StatusCode::OK, "a browser that is known is not locked out");
+    assert_eq!(bed.ask("GET", "/api/v1/streams", None).await.0, StatusCode::OK, "nor is the token");
+}
+
+#[tokio::test]
 async fn a_stream_is_followed_as_it_goes_on() {
     let bed = Bed::new().await;
     bed.ask("POST", "/api/v1/streams", Some(json!({ "name": "show" }))).await;
@@ -445,10 +528,7 @@ async fn a_stream_is_followed_as_it_goes_on() {
     let bearer = format!("Bearer {}", bed.token.reveal());
     let answer = browser(&bed, "GET", "/api/v1/streams/show/events", &[("authorization", &bearer)], "").await;
     assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/event-stream");
-    let (mut body, mut text) = (answer.into_body().into_data_stream(), String::new());
-    while !text.contains("event: stats\n") {
-        text += std::str::from_utf8(&body.next().await.unwrap().unwrap()).unwrap();
-    }
+    let text = told(answer, "stats", 1).await;
     assert!(text.starts_with("event: health\ndata: {\"stream\":\"show\",\"verdict\":\"bad\""), "{text}");
 }
 

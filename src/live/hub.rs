@@ -272,9 +272,6 @@ impl Hub {
             table.stream(stream).refused(&reason);
             return Err(reason);
         }
-        if others >= streams_max {
-            table.dismiss_card(stream);
-        }
         table.admissions += 1;
         let id = PublisherId(table.admissions);
         let entry = table.stream(stream);
@@ -301,6 +298,9 @@ impl Hub {
         entry.journal.note(LogKind::Info, format!("{who} connected."));
         let (dismiss, dismissal) = oneshot::channel();
         entry.publisher = Some(Publisher { dismiss, key_id });
+        if others >= streams_max {
+            table.dismiss_card(stream);
+        }
         Ok((id, dismissal))
     }
 
@@ -478,6 +478,13 @@ impl Hub {
             .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
+    }
+
+    /// One of them.
+    pub fn live_one(&self, stream: &str) -> Option<(Arc<Live>, State)> {
+        let table = lock(&self.streams);
+        let entry = table.streams.get(stream)?;
+        Some((entry.sessions.last().filter(|live| live.is_live())?.clone(), entry.keeper.state()))
     }
 
     /// The streams that have a publisher or a session, and the publisher's key.

@@ -49,6 +49,11 @@ impl LiveView for View {
         live.iter().map(|(name, live, state)| self.describe(name, live, *state)).collect()
     }
 
+    fn stream(&self, name: &str) -> Option<LiveStream> {
+        let (live, state) = self.context.hub.live_one(name)?;
+        Some(self.describe(name, &live, state))
+    }
+
     fn health(&self, name: &str) -> Option<LiveHealth> {
         let live = self.context.hub.newest(name).filter(|live| live.is_live())?;
         let health = live.health()?;

@@ -38,12 +38,16 @@ impl Drift {
     }
 
     /// Parts per million by which the publisher's clock is slower than ours; negative when it is faster. `None` in the first
-    /// minutes.
+    /// minutes. What one half of the time does not confirm is a delay that changed once, and counts as none.
     pub(super) fn ppm(&self) -> Option<f64> {
         // The last is not whole yet.
         let whole = self.stretches.len().checked_sub(1).filter(|whole| *whole >= STRETCHES_MIN)?;
-        let ((from, early), (until, late)) = (self.stretches[0], self.stretches[whole - 1]);
-        Some((late - early) / (until - from) * 1e6)
+        let (first, middle, last) = (self.stretches[0], self.stretches[whole / 2], self.stretches[whole - 1]);
+        let slope = |(from, early): (f64, f64), (until, late): (f64, f64)| (late - early) / (until - from) * 1e6;
+        let (one, other) = (slope(first, middle), slope(middle, last));
+        let (small, large) = if one.abs() < other.abs() { (one, other) } else { (other, one) };
+        let is_steady = one.signum() == other.signum() && small.abs() >= large.abs() / 2.0;
+        Some(if is_steady { slope(first, last) } else { 0.0 })
     }
 }
 
@@ -51,13 +55,15 @@ impl Drift {
 mod tests {
     use super::*;
 
-    /// The drift after `seconds` of a clock that is `ppm` slow, over a line whose delay is a saw of up to a second.
-    fn seen(ppm: f64, seconds: u64) -> Option<f64> {
+    /// The drift after `seconds` of a clock that is `ppm` slow, over a line whose delay is a saw of up to a second, and half a
+    /// second more from `step_at` on.
+    fn seen(ppm: f64, seconds: u64, step_at: u64) -> Option<f64> {
         let (mut drift, start) = (Drift::default(), Instant::now());
         for n in 0..seconds * 10 {
             let at = n as f64 / 10.0;
             let stamp = MediaTime::from(Duration::from_secs_f64(at * (1.0 - ppm / 1e6)));
-            drift.push(stamp, start + Duration::from_secs_f64(at + (n % 37) as f64 / 37.0));
+            let step = if n >= step_at * 10 { 0.5 } else { 0.0 };
+            drift.push(stamp, start + Duration::from_secs_f64(at + step + (n % 37) as f64 / 37.0));
         }
         drift.ppm()
     }
@@ -65,9 +71,17 @@ mod tests {
     #[test]
     fn a_clock_that_runs_slow_or_fast_is_seen_through_a_line_that_jitters() {
         for ppm in [0.0, 2_000.0, -2_000.0] {
-            let found = seen(ppm, 400).expect("six minutes");
+            let found = seen(ppm, 400, 1_000).expect("six minutes");
             assert!((found - ppm).abs() < 150.0, "{found} instead of {ppm}");
         }
-        assert_eq!(seen(2_000.0, 100), None, "too early to tell");
+        assert_eq!(seen(2_000.0, 100, 1_000), None, "too early to tell");
+    }
+
+    #[test]
+    fn a_delay_that_grew_once_is_no_clock() {
+        for step_at in [40, 100, 200, 300, 350] {
+            let found = seen(0.0, 400, step_at).expect("six minutes");
+            assert!(found.abs() < 150.0, "{found} with a step at {step_at} s");
+        }
     }
 }

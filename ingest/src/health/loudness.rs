@@ -146,7 +146,8 @@ mod tests {
             for (n, mut frame) in frames.into_iter().enumerate() {
                 // Two channels, one block, some bands: what follows is read as sections, scale factors and lines.
                 if is_pair && frame.len() > 2 {
-                    frame[..3].copy_from_slice(&[0x21, 0x00, frame[2] & 0x7f]);
+                    (frame[0], frame[1]) = (0x21, 0x00);
+                    frame[2] &= 0x7f;
                 }
                 loudness.push(&unit(&config, n as u64 * 155, Bytes::from(frame)), &config, start + Duration::from_millis(n as u64 * 155));
             }

@@ -170,13 +170,13 @@ fn way(measured: &Measured, limits: &Limits, found: &mut Vec<Finding>) {
         "Restart the encoder; if it goes on, update it or its capture driver.",
     ));
     if let Some(drift) = measured.drift_ppm {
-        let pace = if drift > 0.0 { "slow" } else { "fast" };
+        let pace = if drift > 0.0 { "slow, or the way here is a little too narrow," } else { "fast" };
         found.push(at_most(Code::ClockDrift, drift.abs(), limits.drift_ppm, f64::MAX, "ppm").says(
             format!(
                 "The encoder's clock runs {pace} by {:.1} s an hour, so the delay changes as the stream goes on.",
                 drift.abs() * 3_600.0 / 1e6
             ),
-            "In OBS: Settings, Audio, Sample Rate: the one the sound device has; then restart OBS.",
+            "In OBS: Settings, Audio, Sample Rate: the one the sound device has; then restart OBS, with a lower bit rate if that does not help.",
         ));
     }
     let losses = f64::from(measured.losses);

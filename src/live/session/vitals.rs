@@ -130,7 +130,7 @@ impl Vitals {
     fn why_reencoded(&self, measured: &Measured) -> Option<String> {
         match self.reencoded.as_ref()? {
             Reencoded::Unfit(reason) => Some(reason.clone()),
-            Reencoded::Earlier => Some("Stop streaming for ten seconds and start again: with settings that can be passed through, the next session passes them through.".into()),
+            Reencoded::Earlier => Some("Stop streaming, wait until the watch page says that the stream has ended, and start again: the next session passes through what can be.".into()),
             Reencoded::Remembered(_)
                 if measured.video.is_some_and(|v| v.keyframe_s <= PASSTHROUGH_KEYFRAME_MAX.as_secs_f64()) =>
             {

@@ -7,6 +7,7 @@ use crate::rendition::Rendition;
 use crate::shelf::{Edge, Shelf};
 use crate::{Index, SessionPlan, Window};
 use media::{AccessUnit, FrameRate, MediaTime, Track, VideoCodec};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,8 @@ pub struct Packager {
     header: Header,
     cutter: Cutter,
     video: Vec<(VideoLane, Declared)>,
+    /// Renditions that were told to rest, and have not come back.
+    resting: BTreeSet<String>,
     audio: Option<(AudioLane, Declared)>,
     feeding: Feeding,
     window: Arc<Window>,
@@ -100,6 +103,7 @@ impl Packager {
             header,
             cutter,
             video,
+            resting: BTreeSet::new(),
             audio,
             feeding,
             window: Arc::clone(&window),
@@ -190,6 +194,7 @@ impl Packager {
         if rendition == "source" && matches!(self.feeding, Feeding::Retiring(_)) {
             self.feed_encoded();
         }
+        self.resting.remove(rendition);
         match self.video.iter_mut().find(|(l, _)| l.encoded && l.writer.rendition.id() == rendition) {
             Some((lane, _)) => lane.push(&unit, &self.cutter.plan),
             None => dropped("unknown_rendition"),
@@ -197,12 +202,15 @@ impl Packager {
         self.settle(None);
     }
 
-    /// A rendition of the worker's will have no media for now: what it misses is listed as gaps without waiting for it.
+    /// A rendition of the worker's will have no media for now: what it misses is listed as gaps without waiting for it, and who
+    /// comes meanwhile is not offered it.
     pub fn rest(&mut self, rendition: &str) {
         let lane = self.video.iter_mut().find(|(l, _)| l.encoded && l.writer.rendition.id() == rendition);
         if let Some((lane, _)) = lane.filter(|_| !self.ended) {
             lane.give_up(&self.cutter.plan);
+            self.resting.insert(rendition.to_owned());
             self.settle(None);
+            self.show_indexes();
         }
     }
 
@@ -468,6 +476,11 @@ impl Packager {
                 has_media(&l.writer) && !retired && l.config().is_some_and(|c| c.codec == codec)
             };
             let listed = self.video.iter().filter(of).filter(|(lane, _)| {
+                if self.resting.contains(lane.writer.rendition.id())
+                    && self.video.iter().filter(of).count() > self.resting.len()
+                {
+                    return false;
+                }
                 let barren = barren(&lane.writer.rendition.shelf());
                 let mut others = self.video.iter().filter(of);
                 !barren.is_some_and(|gaps| others.any(|(l, _)| has_media_in(&l.writer.rendition.shelf(), &gaps)))

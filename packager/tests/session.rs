@@ -194,11 +194,11 @@ fn a_rung_that_rests_is_listed_as_gaps_and_comes_back_at_a_boundary() {
     stage.packager.rest("180p");
     let gaps = |stage: &Stage| stage.listed("180p").segments.iter().map(|s| s.gap).collect::<Vec<bool>>();
     assert_eq!(gaps(&stage), [false, true, true], "what is missing so far");
-    assert!(is_offered(&stage), "a short rest changes nothing for who comes");
+    assert!(!is_offered(&stage), "who comes now would wait for it");
     stage.send(180, 60, true);
     let gaps = gaps(&stage);
     assert!(gaps.len() > 3 && !gaps[0] && gaps[1..].iter().all(|gap| *gap), "{gaps:?}");
-    assert!(!is_offered(&stage), "who comes now would wait for it");
+    assert!(!is_offered(&stage), "nor is who comes later");
     stage.encode("180p", &config, START + RATE.time_of(360), START + RATE.time_of(420));
     stage.send(61, 60, true);
     stage.encode("180p", &config, START + RATE.time_of(420), START + RATE.time_of(421));

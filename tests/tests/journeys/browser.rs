@@ -154,7 +154,8 @@ fn the_watch_page_goes_on_by_itself_when_the_server_was_killed() {
     });
     let seen = browse("away.mjs", &[&page, "--seconds", "22"]);
     drop(crash.join().expect("the server starts"));
-    assert!(seen["errors"].to_string().contains("CONNECTION_REFUSED"), "the server was away: {seen}");
+    // Refused while nothing listened, or only cut off by the kill when the server is back before the next request.
+    assert!(seen["errors"].to_string().contains("ERR_CONNECTION_RE"), "the server was away: {seen}");
     let moved: Vec<bool> = seen["moved"].as_array().expect("seconds").iter().map(|moved| moved == true).collect();
     let stood = moved.split(|moved| *moved).map(<[bool]>::len).max();
     assert!(stood <= Some(4) && moved.ends_with(&[true; 3]), "{stood:?} s still: {seen}");

@@ -475,17 +475,16 @@ impl Packager {
             let of = |(l, _): &&(VideoLane, Declared)| {
                 has_media(&l.writer) && !retired && l.config().is_some_and(|c| c.codec == codec)
             };
-            let listed = self.video.iter().filter(of).filter(|(lane, _)| {
-                if self.resting.contains(lane.writer.rendition.id())
-                    && self.video.iter().filter(of).count() > self.resting.len()
-                {
-                    return false;
-                }
-                let barren = barren(&lane.writer.rendition.shelf());
-                let mut others = self.video.iter().filter(of);
-                !barren.is_some_and(|gaps| others.any(|(l, _)| has_media_in(&l.writer.rendition.shelf(), &gaps)))
-            });
-            listed
+            let lanes = || self.video.iter().filter(of);
+            let rests = |(l, _): &(VideoLane, Declared)| self.resting.contains(l.writer.rendition.id());
+            let all_rest = lanes().all(rests);
+            // What was missing while another one had media.
+            let is_barren = |(l, _): &(VideoLane, Declared)| {
+                let gaps = barren(&l.writer.rendition.shelf());
+                gaps.is_some_and(|gaps| lanes().any(|(l, _)| has_media_in(&l.writer.rendition.shelf(), &gaps)))
+            };
+            lanes()
+                .filter(|&lane| !is_barren(lane) && (all_rest || !rests(lane)))
                 .filter_map(|(lane, declared)| {
                     let config = Arc::clone(lane.config()?);
                     Some(Variant {

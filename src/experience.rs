@@ -133,12 +133,30 @@ impl Minute {
         self.stalls += u64::from(beacon.stalls.min(60));
         self.errors += u64::from(beacon.errors.min(60));
         if let Some(name) = beacon.rendition {
-            let is_full = self.renditions.len() >= RENDITIONS_MAX;
-            match self.renditions.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, sum)) => *sum += played_ms,
-                None if !is_full => self.renditions.push((name, played_ms)),
-                None => {}
-            }
+            self.watched(&name, played_ms, RENDITIONS_MAX);
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.beacons += other.beacons;
+        self.startup.add(&other.startup);
+        self.latency.add(&other.latency);
+        self.played_ms += other.played_ms;
+        self.stalled_ms += other.stalled_ms;
+        self.stalls += other.stalls;
+        self.errors += other.errors;
+        for (name, played_ms) in &other.renditions {
+            self.watched(name, *played_ms, usize::MAX);
+        }
+    }
+
+    /// Adds to a rendition's time; one more is only known when there are fewer than `most`.
+    fn watched(&mut self, name: &str, played_ms: u64, most: usize) {
+        let is_full = self.renditions.len() >= most;
+        match self.renditions.iter_mut().find(|(known, _)| known == name) {
+            Some((_, sum)) => *sum += played_ms,
+            None if !is_full => self.renditions.push((name.to_owned(), played_ms)),
+            None => {}
         }
     }
 }
@@ -177,19 +195,7 @@ impl Experience {
     pub fn of(&self, stream: &str, now: Instant) -> Summary {
         let mut whole = Minute::new(now);
         for minute in self.streams.get(stream).into_iter().flatten().filter(|minute| is_recent(minute, now)) {
-            whole.beacons += minute.beacons;
-            whole.startup.add(&minute.startup);
-            whole.latency.add(&minute.latency);
-            whole.played_ms += minute.played_ms;
-            whole.stalled_ms += minute.stalled_ms;
-            whole.stalls += minute.stalls;
-            whole.errors += minute.errors;
-            for (name, played_ms) in &minute.renditions {
-                match whole.renditions.iter_mut().find(|(known, _)| known == name) {
-                    Some((_, sum)) => *sum += played_ms,
-                    None => whole.renditions.push((name.clone(), *played_ms)),
-                }
-            }
+            whole.add(minute);
         }
         let spent = whole.played_ms + whole.stalled_ms;
         let shown: u64 = whole.renditions.iter().map(|(_, ms)| ms).sum();

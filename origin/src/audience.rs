@@ -44,24 +44,17 @@ impl Audience {
         let until = now + TARGETS * target;
         let mut seen = self.seen();
         seen.forget(now);
-        let full = seen.players >= PLAYERS_MAX;
-        if let Some(players) = seen.streams.get_mut(stream) {
-            if let Some(known) = players.get_mut(&player) {
-                *known = until;
-                return;
-            }
-        } else if !full {
-            seen.streams.insert(stream.to_owned(), HashMap::new());
+        if let Some(known) = seen.streams.get_mut(stream).and_then(|players| players.get_mut(&player)) {
+            *known = until;
+            return;
         }
-        if full {
+        if seen.players >= PLAYERS_MAX {
             drop(seen);
             metrics::counter!("weir_audience_uncounted_total").increment(1);
             return;
         }
-        if let Some(players) = seen.streams.get_mut(stream) {
-            players.insert(player, until);
-            seen.players += 1;
-        }
+        seen.streams.entry(stream.to_owned()).or_default().insert(player, until);
+        seen.players += 1;
     }
 
     /// How many watch a stream now.

@@ -35,12 +35,19 @@ static REFUSED: Refusals = Refusals::new("weir_api_refused_total");
 
 pub struct Gate {
     token: ApiToken,
-    /// Held for a map access, never across an await.
-    wrong: Mutex<HashMap<Neighbourhood, Wrong>>,
-    /// The same, of cookies.
-    unknown: Mutex<HashMap<Neighbourhood, Wrong>>,
-    /// Browsers that were found signed in, and when.
+    /// Wrong tokens.
+    wrong: Guesses,
+    /// Cookies that are no good.
+    unknown: Guesses,
+    /// Browsers that were found signed in, and when. Held for a map access, never across an await.
     known: Mutex<HashMap<String, Instant>>,
+}
+
+/// Counts guesses by address; each has so many a minute.
+struct Guesses {
+    most: u32,
+    /// Held for a map access, never across an await.
+    seen: Mutex<HashMap<Neighbourhood, Wrong>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +58,9 @@ struct Wrong {
 
 impl Gate {
     pub fn new(token: ApiToken) -> Self {
-        Self { token, wrong: Mutex::default(), unknown: Mutex::default(), known: Mutex::default() }
+        let guesses = |most| Guesses { most, seen: Mutex::default() };
+        let (wrong, unknown) = (guesses(WRONG_PER_MINUTE), guesses(UNKNOWN_PER_MINUTE));
+        Self { token, wrong, unknown, known: Mutex::default() }
     }
 
     pub fn token(&self) -> &ApiToken {
@@ -72,7 +81,7 @@ impl Gate {
     }
 
     fn refuse(&self, from: Neighbourhood, now: Instant) -> ApiError {
-        match count(&self.wrong, from, WRONG_PER_MINUTE, now) {
+        match self.wrong.count(from, now) {
             Ok(()) => ApiError::unauthorized(),
             Err(left) => ApiError::too_many(left.as_secs().max(1)),
         }
@@ -90,7 +99,7 @@ impl Gate {
         if lock(&self.known).get(secret).is_some_and(is_fresh) {
             return Ok(true);
         }
-        if let Some(left) = spent(&self.unknown, from.into(), UNKNOWN_PER_MINUTE, now) {
+        if let Some(left) = self.unknown.spent(from.into(), now) {
             REFUSED.turn_away("cookie", &from, &"it sent too many cookies that are no good", now);
             return Err(ApiError::too_many(left.as_secs().max(1)));
         }
@@ -102,7 +111,7 @@ impl Gate {
             }
             return Ok(true);
         }
-        let _over = count(&self.unknown, from.into(), UNKNOWN_PER_MINUTE, now);
+        let _over = self.unknown.count(from.into(), now);
         Ok(false)
     }
 
@@ -112,37 +121,29 @@ impl Gate {
     }
 }
 
-/// Counts one more of an address; how long it has to wait when there were too many, or when there is no room to count.
-fn count(
-    table: &Mutex<HashMap<Neighbourhood, Wrong>>,
-    from: Neighbourhood,
-    most: u32,
-    now: Instant,
-) -> Result<(), Duration> {
-    let mut table = lock(table);
-    if table.len() >= ADDRESSES_MAX && !table.contains_key(&from) {
-        table.retain(|_, w| now.duration_since(w.since) < WINDOW);
-        if table.len() >= ADDRESSES_MAX {
-            return Err(WINDOW);
+impl Guesses {
+    /// Counts one more of an address; how long it has to wait when there were too many, or when there is no room to count.
+    fn count(&self, from: Neighbourhood, now: Instant) -> Result<(), Duration> {
+        let mut seen = lock(&self.seen);
+        if seen.len() >= ADDRESSES_MAX && !seen.contains_key(&from) {
+            seen.retain(|_, w| now.duration_since(w.since) < WINDOW);
+            if seen.len() >= ADDRESSES_MAX {
+                return Err(WINDOW);
+            }
         }
+        let entry = seen.entry(from).or_insert(Wrong { since: now, count: 0 });
+        if now.duration_since(entry.since) >= WINDOW {
+            *entry = Wrong { since: now, count: 0 };
+        }
+        entry.count = entry.count.saturating_add(1);
+        if entry.count > self.most { Err(WINDOW.saturating_sub(now.duration_since(entry.since))) } else { Ok(()) }
     }
-    let entry = table.entry(from).or_insert(Wrong { since: now, count: 0 });
-    if now.duration_since(entry.since) >= WINDOW {
-        *entry = Wrong { since: now, count: 0 };
-    }
-    entry.count = entry.count.saturating_add(1);
-    if entry.count > most { Err(WINDOW.saturating_sub(now.duration_since(entry.since))) } else { Ok(()) }
-}
 
-/// How long an address has to wait that has used its budget up.
-fn spent(
-    table: &Mutex<HashMap<Neighbourhood, Wrong>>,
-    from: Neighbourhood,
-    most: u32,
-    now: Instant,
-) -> Option<Duration> {
-    let entry = *lock(table).get(&from)?;
-    WINDOW.checked_sub(now.duration_since(entry.since)).filter(|_| entry.count >= most)
+    /// How long an address has to wait that has used its budget up.
+    fn spent(&self, from: Neighbourhood, now: Instant) -> Option<Duration> {
+        let entry = *lock(&self.seen).get(&from)?;
+        WINDOW.checked_sub(now.duration_since(entry.since)).filter(|_| entry.count >= self.most)
+    }
 }
 
 /// A panic can't leave these short sections half done, so poison is ignored.
@@ -303,6 +304,6 @@ mod tests {
         for n in 0..=ADDRESSES_MAX as u32 {
             let _ = gate.admit(Some("wt_guess"), IpAddr::V4(Ipv4Addr::from_bits(n)), now);
         }
-        assert_eq!(gate.wrong.lock().unwrap().len(), ADDRESSES_MAX);
+        assert_eq!(gate.wrong.seen.lock().unwrap().len(), ADDRESSES_MAX);
     }
 }

@@ -105,21 +105,11 @@ fn decoder(config: &AudioConfig) -> Option<AacDecoder> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::audio_config as config;
     use super::*;
     use bytes::Bytes;
     use media::{Config, MediaTime, silence};
     use proptest::prelude::*;
-
-    fn config() -> Arc<AudioConfig> {
-        Arc::new(AudioConfig {
-            codec: AudioCodec::Aac,
-            record: Bytes::from_static(&[0x11, 0x90]),
-            sample_rate: 48_000,
-            channels: 2,
-            object_type: 2,
-            frame_samples: 1024,
-        })
-    }
 
     fn unit(config: &Arc<AudioConfig>, ms: u64, data: Bytes) -> AccessUnit {
         let (config, dts) = (Config::Audio(Arc::clone(config)), MediaTime::from_millis(ms as i64));

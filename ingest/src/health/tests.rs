@@ -169,15 +169,19 @@ fn video() -> Config {
     }))
 }
 
-fn audio() -> Config {
-    Config::Audio(Arc::new(AudioConfig {
+pub(super) fn audio_config() -> Arc<AudioConfig> {
+    Arc::new(AudioConfig {
         codec: AudioCodec::Aac,
         record: bytes::Bytes::from_static(&[0x11, 0x90]),
         sample_rate: 48_000,
         channels: 2,
         object_type: 2,
         frame_samples: 1024,
-    }))
+    })
+}
+
+fn audio() -> Config {
+    Config::Audio(audio_config())
 }
 
 /// Feeds a gauge with `seconds` of 30 pictures a second, groups of `key`, `b` B-frames in a row, as slow as `pace` says.

@@ -11,6 +11,7 @@ import { signal } from '@preact/signals';
 import { render, type ComponentChildren } from 'preact';
 import { measured, rate, whole } from './dashboard/figures.ts';
 import { follow } from './dashboard/follow.ts';
+import { Pairs, type Facts } from './dashboard/pairs.tsx';
 import { announced, headline, stateMeans, verdictMeans } from './dashboard/said.ts';
 import { decodeHealth, decodeStats, type Health, type Stats, type Verdict } from './dashboard/shapes.ts';
 import { clock, running } from './dashboard/time.ts';
@@ -140,7 +141,7 @@ function State({ stats }: { stats: Stats | null }) {
 }
 
 function Figures({ stats: { bitrateKbps, fps, keyframeS, losses, viewers } }: { stats: Stats }) {
-  const figures: ReadonlyArray<readonly [string, string]> = [
+  const figures: Facts = [
     ['Bit rate', rate(bitrateKbps)],
     ['Frame rate', measured(fps, 'fps')],
     ['Keyframes every', measured(keyframeS, 's')],
@@ -148,14 +149,7 @@ function Figures({ stats: { bitrateKbps, fps, keyframeS, losses, viewers } }: { 
     ...(viewers === null ? [] : [['Viewers', whole(viewers)] as const]),
   ];
   return (
-    <dl class="dock-figures">
-      {figures.map(([title, value]) => (
-        <div key={title}>
-          <dt>{title}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
+    <Pairs facts={figures} class="dock-figures" />
   );
 }
 

@@ -1,6 +1,7 @@
 /** What viewers got in the last ten minutes, as their players tell. */
 import { streamPath, call } from './client.ts';
 import { UNKNOWN, whole } from './figures.ts';
+import { Pairs, type Facts } from './pairs.tsx';
 import { usePolled } from './polled.ts';
 import { decodeExperience, type Percentiles } from './shapes.ts';
 
@@ -10,7 +11,7 @@ export function Experience({ name }: { name: string }) {
   const { data } = usePolled(async () => decodeExperience(await call('GET', streamPath(name, '/experience'))), EVERY_MS);
   const seen = data.value;
   if (!seen) return null;
-  const facts: ReadonlyArray<readonly [string, string]> = [
+  const facts: Facts = [
     ['Time to the picture', both(seen.startupMs)],
     ['Delay', both(seen.latencyMs)],
     ['Stood still', seen.stallRatio === null ? UNKNOWN : `${(seen.stallRatio * 100).toFixed(2)} %`],
@@ -26,14 +27,7 @@ export function Experience({ name }: { name: string }) {
         <p class="hint">No player has told yet. Weir's own pages do, each quarter of a minute.</p>
       ) : (
         <>
-          <dl class="strip">
-            {facts.map(([label, value]) => (
-              <div key={label}>
-                <dt>{label}</dt>
-                <dd>{value}</dd>
-              </div>
-            ))}
-          </dl>
+          <Pairs facts={facts} class="strip" />
           <p class="hint">
             Median, then what nineteen of twenty stay within.
             {seen.renditions.length > 0 && ` On screen: ${seen.renditions.map(({ name, share }) => `${name} ${Math.round(share * 100)} %`).join(', ')}.`}

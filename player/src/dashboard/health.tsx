@@ -1,6 +1,7 @@
 /** How the stream is doing: the verdict, and for what is wrong the cure before the figures. */
 import { useSignalEffect, useSignal } from '@preact/signals';
 import { measured, rate, UNKNOWN, whole } from './figures.ts';
+import { Pairs, type Facts } from './pairs.tsx';
 import type { Room } from './room.ts';
 import { announced, headline, stateMeans, verdictMeans } from './said.ts';
 import type { Issue } from './shapes.ts';
@@ -107,7 +108,7 @@ export function FactStrip({ room }: { room: Room }) {
   if (!live) return null;
   const size = live.width && live.height ? `${live.width}×${live.height}` : UNKNOWN;
   const sound = measuredNow?.sampleRate ? `${measuredNow.sampleRate / 1000} kHz, ${channels(measuredNow.channels)}` : UNKNOWN;
-  const facts: ReadonlyArray<readonly [string, string]> = [
+  const facts: Facts = [
     ['Live for', live.sinceMs === null ? UNKNOWN : lasted(room.nowMs.value - live.sinceMs)],
     ['Bit rate', rate(stats?.bitrateKbps ?? null)],
     ['Picture', size],
@@ -121,14 +122,7 @@ export function FactStrip({ room }: { room: Room }) {
     ...(stats?.encoder ? [['Encoder', stats.encoder] as const] : []),
   ];
   return (
-    <dl class="strip">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
+    <Pairs facts={facts} class="strip" />
   );
 }
 

@@ -5,12 +5,13 @@ import { useEffect } from 'preact/hooks';
 import { Copy } from '../copy.tsx';
 import { call, reason } from './client.ts';
 import { decodeServer, type Server } from './server-shapes.ts';
+import { Pairs, type Facts } from './pairs.tsx';
 
 /** The addresses seldom change: asked for once per visit, and again when that failed. */
 const server = signal<Server | null>(null);
 const fault = signal<string | null>(null);
 
-const OUTPUT: ReadonlyArray<readonly [name: string, value: string]> = [
+const OUTPUT: Facts = [
   ['Keyframe interval', '2 s'],
   ['Rate control', 'CBR'],
   ['B-frames', '0 to 2'],
@@ -63,14 +64,7 @@ export function ObsSteps({ streamKey, onCopied, makeKey }: ObsProps) {
       </li>
       <li>
         Under <b>Output</b> (mode <b>Advanced</b>) and <b>Audio</b> set these.
-        <dl class="recipe">
-          {OUTPUT.map(([name, value]) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-        </dl>
+        <Pairs facts={OUTPUT} class="recipe" />
       </li>
       <li>
         Press <b>Start Streaming</b>. The stream is live here a few seconds later.

@@ -2,6 +2,7 @@
 import { Copy } from '../copy.tsx';
 import { call } from './client.ts';
 import { bytes, decimal, UNKNOWN, whole } from './figures.ts';
+import { Pairs, type Facts } from './pairs.tsx';
 import { usePolled } from './polled.ts';
 import { decodeServer, type Server } from './server-shapes.ts';
 import { Skeleton, Trouble, useTitle } from './shell.tsx';
@@ -107,7 +108,7 @@ function Gauge({ title, value, of, share, note }: { title: string; value: string
 
 function Versions({ server }: { server: Server }) {
   const now = server.nowMs ?? Date.now();
-  const facts: ReadonlyArray<readonly [string, string]> = [
+  const facts: Facts = [
     ['Weir', server.version ?? UNKNOWN],
     ['GStreamer', server.gstreamer?.replace(/^GStreamer /, '') ?? UNKNOWN],
     ['Encoder', server.encoder ?? UNKNOWN],
@@ -119,14 +120,7 @@ function Versions({ server }: { server: Server }) {
       <h2 id="versions-title" class="small-head">
         This server
       </h2>
-      <dl class="pairs">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Pairs facts={facts} class="pairs" />
     </section>
   );
 }

@@ -3,6 +3,7 @@
 use crate::census::Ticket;
 use crate::door::REFUSED;
 use crate::intake::{Intake, MediaFault};
+use crate::round_trip::round_trip;
 use crate::session::{Departure, PublisherId};
 use crate::stranger::{self, Deadlines};
 use crate::{Admission, Doors, Ingest, Refusal, Sink};
@@ -31,6 +32,8 @@ const LINGER_BYTES: usize = 4 << 20;
 const LINGER_BUFFER: usize = 4 << 10;
 /// How often silence is looked for and counters are published.
 const TICK: Duration = Duration::from_secs(1);
+/// How often the round trip is asked for, in ticks.
+const ROUND_TRIP_EVERY: u32 = 5;
 
 /// A connection that was let in.
 pub(crate) struct Visitor {
@@ -130,13 +133,16 @@ pub(crate) async fn run<D: Doors>(
 ) {
     let _open = Held::new(gauge!("weir_ingest_connections"));
     let deadlines = Deadlines::new(&ingest.limits, visitor.accepted);
+    let local = socket.local_addr().ok();
     match tls {
-        None => talk(&ingest, socket, visitor, deadlines, false).await,
+        None => talk(&ingest, Line::new(socket, local), visitor, deadlines, false).await,
         Some(config) => {
             let (peer, handshake) = (visitor.peer, TlsAcceptor::from(config).accept(socket));
             let (cause, reason) = tokio::select! {
                 done = timeout_at(deadlines.handshake, handshake) => match done {
-                    Ok(Ok(stream)) => return talk(&ingest, stream, visitor, deadlines, true).await,
+                    Ok(Ok(stream)) => {
+                        return talk(&ingest, Line::new(stream, local), visitor, deadlines, true).await;
+                    }
                     Ok(Err(error)) => ("tls", error.to_string()),
                     Err(_) => ("late", "the TLS handshake took too long".to_owned()),
                 },
@@ -168,8 +174,16 @@ impl Drop for Held {
 pub(crate) struct Line<S> {
     pub(crate) stream: S,
     pub(crate) session: ServerSession,
+    /// Our end of the TCP connection.
+    local: Option<SocketAddr>,
     /// An answer was on its way when the connection had to end: nothing can be said after half a message.
     is_cut: bool,
+}
+
+impl<S> Line<S> {
+    fn new(stream: S, local: Option<SocketAddr>) -> Self {
+        Self { stream, session: ServerSession::new(), local, is_cut: false }
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
@@ -228,12 +242,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
 
 async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     ingest: &Ingest<D>,
-    stream: S,
+    mut line: Line<S>,
     visitor: Visitor,
     deadlines: Deadlines,
     tls: bool,
 ) {
-    let mut line = Line { stream, session: ServerSession::new(), is_cut: false };
     let Visitor { peer, ticket, stop, .. } = visitor;
     let admission = tokio::select! {
         answer = stranger::admission(ingest, &mut line, peer, &deadlines, tls) => answer,
@@ -243,7 +256,7 @@ async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     match admission {
         Ok((admission, place)) => {
             drop(ticket);
-            let ending = publish(ingest, &mut line, admission, place, &stop).await;
+            let ending = publish(ingest, &mut line, peer, admission, place, &stop).await;
             if line.say(&ending).await {
                 line.linger(&ending).await;
             }
@@ -270,6 +283,7 @@ impl<D: Doors> Drop for Place<'_, D> {
 async fn publish<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     ingest: &Ingest<D>,
     line: &mut Line<S>,
+    peer: SocketAddr,
     admission: Admission,
     mut place: Place<'_, D>,
     stop: &CancellationToken,
@@ -282,7 +296,13 @@ async fn publish<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     let feed = Feed::new(ingest.limits.feed_units_max, ingest.limits.feed_bytes_max);
     let mut outlet = Outlet { first: Some((feed.subscribe(), sink)), feed };
     let mut intake = Intake::new(&ingest.limits, began.into_std());
-    let ending = receive(ingest.limits.idle, line, dismissal, stop, &mut intake, &mut outlet).await;
+    let local = line.local;
+    let measure = || {
+        if let Some(Ok(taken)) = local.map(|local| round_trip(local, peer)) {
+            place.doors.round_trip(&place.stream, place.id, taken);
+        }
+    };
+    let ending = receive(ingest.limits.idle, line, dismissal, stop, &mut intake, &mut outlet, measure).await;
     outlet.feed.finish(ending.feed_end());
     place.how = ending.departure();
     drop(place);
@@ -328,7 +348,9 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     stop: &CancellationToken,
     intake: &mut Intake,
     outlet: &mut Outlet,
+    measure: impl Fn(),
 ) -> Ending {
+    let mut ticks = 0_u32;
     let mut buffer = vec![0; PUBLISHER_BUFFER];
     let mut published = intake.tally().clone();
     let mut tick = tokio::time::interval(TICK);
@@ -367,6 +389,10 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
             refusal = &mut dismissed => Some(Ending::Dismissed(refusal)),
             () = &mut stopped => Some(Ending::Stopping),
             now = tick.tick() => {
+                if ticks.is_multiple_of(ROUND_TRIP_EVERY) {
+                    measure();
+                }
+                ticks = ticks.wrapping_add(1);
                 intake.tally().publish_since(&published);
                 published = intake.tally().clone();
                 let silent = now.into_std().saturating_duration_since(intake.last_media());

@@ -41,6 +41,7 @@ mod limits;
 mod normaliser;
 mod opus;
 mod pacer;
+mod round_trip;
 pub mod session;
 mod silence;
 mod stranger;
@@ -56,6 +57,7 @@ use media::FeedReader;
 use session::{Departure, PublisherId};
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// What ingest asks of the roof.
@@ -73,6 +75,10 @@ pub trait Doors: Send + Sync + 'static {
     /// An admitted publisher is gone, or is being closed. Called exactly once for each [`Admission`], on the connection's
     /// task, also when that panics: it must not block.
     fn left(&self, stream: &str, id: PublisherId, how: Departure);
+
+    /// How long the network takes to an admitted publisher and back. Told every few seconds on the connection's task, where the
+    /// kernel knows it: it must not block. Ignored unless the roof wants it.
+    fn round_trip(&self, _stream: &str, _id: PublisherId, _taken: Duration) {}
 }
 
 impl<D: Doors> Doors for std::sync::Arc<D> {
@@ -82,6 +88,10 @@ impl<D: Doors> Doors for std::sync::Arc<D> {
 
     fn left(&self, stream: &str, id: PublisherId, how: Departure) {
         D::left(self, stream, id, how);
+    }
+
+    fn round_trip(&self, stream: &str, id: PublisherId, taken: Duration) {
+        D::round_trip(self, stream, id, taken);
     }
 }
 

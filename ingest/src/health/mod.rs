@@ -13,9 +13,11 @@ mod monitor;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use gauge::Gauge;
 pub use monitor::{Change, Monitor};
+pub use trial::{Flaw, Trial};
 
 use serde::{Deserialize, Serialize};
 use std::time::SystemTime;

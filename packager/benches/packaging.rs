@@ -29,6 +29,7 @@ fn plan(units: &[AccessUnit]) -> SessionPlan {
         first_msn: 0,
         discontinuities: 0,
         target_s: 2,
+        low_latency: true,
         facts,
         passthrough: true,
         rungs: vec![],

@@ -19,7 +19,7 @@
 //! #     let facts = SourceFacts { video: None, audio: None };
 //! #     let wall_start = std::time::SystemTime::now();
 //! #     SessionPlan { stream: "demo".into(), session: "a1-1".into(), run: None, first_msn: 0,
-//! #         discontinuities: 0, target_s: 2, facts, passthrough: true,
+//! #         discontinuities: 0, target_s: 2, low_latency: true, facts, passthrough: true,
 //! #         rungs: vec![], audio_encoded: false, wall_start }
 //! # }
 //! let (mut packager, window) = Packager::new(plan());

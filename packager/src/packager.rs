@@ -67,7 +67,7 @@ impl Packager {
         let rates = plan.rungs.iter().map(|r| r.frame_rate).chain(source_rate);
         let grid = rates.clone().min_by(|a, b| a.as_f64().total_cmp(&b.as_f64())).unwrap_or(AUDIO_ONLY_GRID);
         let parts = PartRule::new(grid, rates, &plan);
-        let header = Header { target, part_target: parts.target };
+        let header = Header { target, part_target: parts.target, lists_parts: plan.low_latency };
         let window = Arc::new(Window::new(plan.session.clone(), plan.run));
         let has_video = facts.is_some();
         let cutter = Cutter::new(plan.first_msn, target, grid, parts, has_video, source_rate);
@@ -396,11 +396,16 @@ impl Packager {
 
     /// Renders the playlists of what changed, once per change.
     fn render(&mut self) {
+        let lists_parts = self.header.lists_parts;
+        let mut closed = false;
         let changed: Vec<_> = self
             .writers()
-            .filter_map(|w| std::mem::take(&mut w.dirty).then(|| (Arc::clone(&w.rendition), w.next_msn)))
+            .filter_map(|w| {
+                let (part, whole) = (std::mem::take(&mut w.dirty), std::mem::take(&mut w.closed));
+                closed |= whole;
+                (whole || part && lists_parts).then(|| (Arc::clone(&w.rendition), w.next_msn))
+            })
             .collect();
-        let closed = self.writers().fold(false, |any, w| std::mem::take(&mut w.closed) | any);
         if !changed.is_empty() {
             let edges: Vec<(String, Option<Edge>)> =
                 self.window.renditions().iter().map(|r| (r.id().to_owned(), r.edge())).collect();
@@ -413,7 +418,7 @@ impl Packager {
             }
             // Between two parts of its own a rendition's reports of the others grow old; over the start of a segment
             // that would send a player to a segment that is whole, so they are written anew then.
-            if changed.iter().any(|(r, _)| r.edge().is_some_and(|edge| edge.part == 0)) {
+            if lists_parts && changed.iter().any(|(r, _)| r.edge().is_some_and(|edge| edge.part == 0)) {
                 let is_changed = |id: &str| changed.iter().any(|(r, _)| r.id() == id);
                 let quiet = self.video.iter().map(|(l, _)| &l.writer).chain(self.audio.iter().map(|(l, _)| &l.writer));
                 for writer in quiet.filter(|w| !is_changed(w.rendition.id()) && w.rendition.edge().is_some()) {

@@ -22,6 +22,8 @@ pub(crate) struct Header {
     pub target: MediaTime,
     /// PART-TARGET.
     pub part_target: MediaTime,
+    /// Parts are listed; else whole segments alone.
+    pub lists_parts: bool,
 }
 
 impl Header {
@@ -50,14 +52,18 @@ pub(crate) fn render(
 ) -> Playlist {
     let full = body(header, base, shelf, next_msn, others, 0);
     let skip = skippable(header, shelf);
-    let edge = shelf.edge();
+    let last_segment = whole(header, shelf).next_back().map(|l| l.segment.msn);
+    let last = match header.lists_parts {
+        true => shelf.edge().map(|e| (e.msn, e.part)),
+        false => last_segment.map(|msn| (msn, 0)),
+    };
     Playlist {
-        last: edge.map(|e| (e.msn, e.part)),
-        last_segment: whole(shelf).next_back().map(|l| l.segment.msn),
-        next_part: (!shelf.ended).then(|| hint(shelf, next_msn)),
+        last,
+        last_segment,
+        next_part: (header.lists_parts && !shelf.ended).then(|| hint(shelf, next_msn)),
         delta: (skip > 0 && !shelf.ended).then(|| Document::new(body(header, base, shelf, next_msn, others, skip))),
         ended: shelf.ended,
-        ..header.playlist(true, Document::new(full))
+        ..header.playlist(header.lists_parts, Document::new(full))
     }
 }
 
@@ -132,12 +138,12 @@ fn start(out: &mut String, header: &Header, shelf: &Shelf, next_msn: u64) {
 /// How many segments a delta update may leave out: those that begin at least CAN-SKIP-UNTIL before the last one's end.
 fn skippable(header: &Header, shelf: &Shelf) -> usize {
     let mut kept = MediaTime::ZERO;
-    let needed = whole(shelf).rev().take_while(|l| {
+    let needed = whole(header, shelf).rev().take_while(|l| {
         let more = kept < times(header.target, SKIP_TARGETS);
         kept += l.segment.duration;
         more
     });
-    whole(shelf).count() - needed.count()
+    whole(header, shelf).count() - needed.count()
 }
 
 fn hint(shelf: &Shelf, next_msn: u64) -> (u64, u32) {
@@ -155,15 +161,7 @@ fn body(
     let mut out = String::with_capacity(12 * 1024);
     out.push_str("#EXTM3U\n#EXT-X-VERSION:9\n");
     start(&mut out, header, shelf, next_msn);
-    let _ = writeln!(
-        out,
-        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={},HOLD-BACK={},CAN-SKIP-UNTIL={}",
-        // Three times the rounded target, not three times the target, rounded.
-        Fraction(rounded(header.part_target) * PART_HOLD_BACK_PARTS),
-        Seconds(times(header.target, HOLD_BACK_TARGETS)),
-        Seconds(times(header.target, SKIP_TARGETS)),
-    );
-    let _ = writeln!(out, "#EXT-X-PART-INF:PART-TARGET={}", Seconds(header.part_target));
+    control(&mut out, header);
     if skip > 0 {
         let _ = writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skip}");
     }
@@ -174,19 +172,22 @@ fn body(
     for (index, entry) in shelf.in_playlist().enumerate() {
         after -= entry.segment.duration;
         if index >= skip {
-            write_segment(&mut out, base, entry, map, after <= times(header.target, PARTS_LISTED_TARGETS));
-            if !is_held_open(shelf, entry) {
+            let parts = header.lists_parts && after <= times(header.target, PARTS_LISTED_TARGETS);
+            write_segment(&mut out, base, entry, map, parts);
+            if !is_held_open(header, shelf, entry) {
                 out.push_str(&entry.tail);
             }
             map = entry.segment.init;
         }
     }
-    if let Some(open) = shelf.open.as_ref().filter(|o| !o.parts.is_empty()) {
+    if let Some(open) = shelf.open.as_ref().filter(|o| header.lists_parts && !o.parts.is_empty()) {
         write_head(&mut out, base, &open.lead, open.init, map);
         out.push_str(&open.lines);
     }
     if shelf.ended {
         out.push_str("#EXT-X-ENDLIST\n");
+    }
+    if shelf.ended || !header.lists_parts {
         return out;
     }
     let (msn, part) = hint(shelf, next_msn);
@@ -203,6 +204,23 @@ fn body(
     out
 }
 
+/// What the server can do, and how far players shall stay behind.
+fn control(out: &mut String, header: &Header) {
+    let hold_back = Seconds(times(header.target, HOLD_BACK_TARGETS));
+    let skip = Seconds(times(header.target, SKIP_TARGETS));
+    if !header.lists_parts {
+        let _ = writeln!(out, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK={hold_back},CAN-SKIP-UNTIL={skip}");
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={},HOLD-BACK={hold_back},CAN-SKIP-UNTIL={skip}",
+        // Three times the rounded target, not three times the target, rounded.
+        Fraction(rounded(header.part_target) * PART_HOLD_BACK_PARTS),
+    );
+    let _ = writeln!(out, "#EXT-X-PART-INF:PART-TARGET={}", Seconds(header.part_target));
+}
+
 fn write_segment(out: &mut String, base: &str, entry: &Listed, map: Option<u32>, parts: bool) {
     write_head(out, base, &entry.lead, entry.segment.init, map);
     if parts {
@@ -211,8 +229,8 @@ fn write_segment(out: &mut String, base: &str, entry: &Listed, map: Option<u32>,
 }
 
 /// The segments listed as whole.
-fn whole(shelf: &Shelf) -> impl DoubleEndedIterator<Item = &Listed> + Clone {
-    shelf.in_playlist().filter(|entry| !is_held_open(shelf, entry))
+fn whole<'a>(header: &Header, shelf: &'a Shelf) -> impl DoubleEndedIterator<Item = &'a Listed> + Clone {
+    shelf.in_playlist().filter(move |entry| !is_held_open(header, shelf, entry))
 }
 
 /// Whether a segment that is complete is listed by its parts alone, until there is a part of the next one.
@@ -221,10 +239,10 @@ fn whole(shelf: &Shelf) -> impl DoubleEndedIterator<Item = &Listed> + Clone {
 /// part before the last when the segment was listed as whole waited for ever for what is behind it: four of six players
 /// within 80 s of irregular key frames, and with B-frames, which put the buffer's end a frame or two ahead of the part's,
 /// even a last part of usual length is below 0.2 s.
-fn is_held_open(shelf: &Shelf, entry: &Listed) -> bool {
+fn is_held_open(header: &Header, shelf: &Shelf, entry: &Listed) -> bool {
     let is_newest = shelf.segments.back().is_some_and(|l| l.segment.msn == entry.segment.msn);
     let has_next = shelf.open.as_ref().is_some_and(|open| !open.parts.is_empty());
-    is_newest && !has_next && !shelf.ended && !entry.segment.gap
+    header.lists_parts && is_newest && !has_next && !shelf.ended && !entry.segment.gap
 }
 
 fn write_head(out: &mut String, base: &str, lead: &str, init: Option<u32>, map: Option<u32>) {

@@ -51,6 +51,8 @@ pub struct SessionPlan {
     /// EXT-X-TARGETDURATION in seconds: 4, or 2 when the key's last session kept its keyframe interval at 2 s or less.
     /// Other values are taken as the nearer of these.
     pub target_s: u8,
+    /// Playlists list parts, and how near to the live edge players may come; else whole segments alone.
+    pub low_latency: bool,
     /// What the prober found.
     pub facts: SourceFacts,
     /// The source's video is repackaged as rendition `source`; when false and there is video, `source` is not made unless

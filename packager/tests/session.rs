@@ -22,6 +22,23 @@ fn a_part_is_listed_as_soon_as_its_last_picture_came() {
 }
 
 #[test]
+fn without_low_latency_whole_segments_are_listed_as_soon_as_they_are_whole() {
+    let mut stage = Stage::new(|plan| plan.low_latency = false);
+    stage.send(121, 60, true);
+    let shown = stage.rendition("source").playlist();
+    let before = shown.borrow().clone();
+    assert_eq!((before.last, before.next_part), (before.last_segment.map(|msn| (msn, 0)), None));
+    stage.send(59, 60, true);
+    assert!(!shown.has_changed().unwrap(), "no part wakes anybody");
+    stage.send(1, 60, true);
+    let after = shown.borrow().clone();
+    assert!(after.last_segment > before.last_segment);
+    let text = String::from_utf8(after.full.text().to_vec()).unwrap();
+    assert!(!text.contains("PART") && !text.contains("PRELOAD") && text.contains("HOLD-BACK=6.00000"), "{text}");
+    assert!(text.trim_end().ends_with(".m4s"), "a whole segment is the last thing listed: {text}");
+}
+
+#[test]
 fn a_segment_as_long_as_the_one_before_has_parts_as_equal_as_can_be() {
     let mut stage = Stage::new(|_| {});
     // 53 pictures: eight parts of six and one of five.

@@ -184,6 +184,7 @@ impl Live {
             first_msn: 7,
             discontinuities: 0,
             target_s,
+            low_latency: true,
             facts,
             passthrough,
             rungs: rungs.clone(),

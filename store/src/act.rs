@@ -342,7 +342,7 @@ impl Change<'_> {
 
     async fn write_settings(&mut self, stream_id: &str, settings: &StreamSettings) -> Result<(), Error> {
         settings.check()?;
-        let values: [Argument; 7] = [
+        let values: [Argument; 8] = [
             stream_id.into(),
             settings.title.as_str().into(),
             settings.ladder.as_deref().into(),
@@ -350,9 +350,10 @@ impl Change<'_> {
             settings.reconnect_window_s.map(i64::from).into(),
             settings.takeover.map(Takeover::as_str).into(),
             settings.slate.as_str().into(),
+            settings.latency.as_str().into(),
         ];
         const UPDATE: &str = "update streams set title = $2, ladder = $3, passthrough = $4, reconnect_window_s = $5, \
-            takeover = $6, slate = $7 where id = $1";
+            takeover = $6, slate = $7, latency = $8 where id = $1";
         self.transaction.execute("change the stream", UPDATE, &values).await?;
         Ok(())
     }
@@ -378,5 +379,6 @@ fn describe(settings: &StreamSettings) -> Value {
         "reconnect_window_s": settings.reconnect_window_s,
         "takeover": settings.takeover.map(Takeover::as_str),
         "slate": settings.slate.as_str(),
+        "latency": settings.latency.as_str(),
     })
 }

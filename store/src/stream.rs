@@ -1,5 +1,5 @@
 use crate::database::Row;
-use crate::{Error, Slate};
+use crate::{Error, Latency, Slate};
 
 /// Longest title kept, characters.
 const TITLE_CHARS_MAX: usize = 200;
@@ -46,6 +46,8 @@ pub struct StreamSettings {
     pub takeover: Option<Takeover>,
     /// What viewers see while the publisher is away.
     pub slate: Slate,
+    /// What its playlists offer.
+    pub latency: Latency,
 }
 
 impl Default for StreamSettings {
@@ -57,6 +59,7 @@ impl Default for StreamSettings {
             reconnect_window_s: None,
             takeover: None,
             slate: Slate::Last,
+            latency: Latency::Low,
         }
     }
 }
@@ -107,6 +110,8 @@ pub struct StreamPatch {
     pub takeover: Option<Option<Takeover>>,
     /// Something else to see while the publisher is away.
     pub slate: Option<Slate>,
+    /// Other playlists.
+    pub latency: Option<Latency>,
 }
 
 impl StreamPatch {
@@ -133,6 +138,9 @@ impl StreamPatch {
         }
         if let Some(slate) = self.slate {
             settings.slate = slate;
+        }
+        if let Some(latency) = self.latency {
+            settings.latency = latency;
         }
     }
 }
@@ -211,13 +219,13 @@ macro_rules! stream_columns {
     () => {
         "s.id, s.name, s.created_ms, s.title, s.ladder, s.passthrough, s.next_msn, s.session, s.session_seen_ms, \
         s.reconnect_window_s, s.takeover, s.stopped_until_ms, s.slate, \
-        (select count(*) from stream_slates i where i.stream_id = s.id)"
+        (select count(*) from stream_slates i where i.stream_id = s.id), s.latency"
     };
 }
 pub(crate) use stream_columns;
 
 /// How many columns [`stream_columns`] are, so that others can follow them.
-pub(crate) const STREAM_COLUMNS: usize = 14;
+pub(crate) const STREAM_COLUMNS: usize = 15;
 
 /// A stream without its keys.
 pub(crate) fn read_stream(row: &Row) -> Result<Stream, Error> {
@@ -237,6 +245,7 @@ pub(crate) fn read_stream(row: &Row) -> Result<Stream, Error> {
             reconnect_window_s: row.int_or_null(9)?.and_then(|s| u32::try_from(s).ok()),
             takeover: row.text_or_null(10)?.and_then(|t| t.parse().ok()),
             slate: row.text(12)?.parse().unwrap_or_default(),
+            latency: row.text(14)?.parse().unwrap_or_default(),
         },
         has_slate_image: row.int(13)? != 0,
         next_msn: u64::try_from(next_msn)

@@ -8,8 +8,8 @@ mod bed;
 use bed::Bed;
 use std::time::Duration;
 use store::{
-    Act, Actor, ApiToken, Error, Fault, Outcome, Previous, STOP_HOLD, SessionNote, Slate, Store, Stream, StreamPatch,
-    StreamSettings, Takeover,
+    Act, Actor, ApiToken, Error, Fault, Latency, Outcome, Previous, STOP_HOLD, SessionNote, Slate, Store, Stream,
+    StreamPatch, StreamSettings, Takeover,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -90,6 +90,7 @@ async fn a_new_stream_is_listed_with_one_key(bed: Bed) {
         reconnect_window_s: Some(0),
         takeover: Some(Takeover::Reject),
         slate: Slate::Off,
+        latency: Latency::Standard,
     };
     let made = perform(&store, Act::AddStream { name: "stage".into(), settings: settings.clone() }).await.unwrap();
     add(&store, "alley").await;

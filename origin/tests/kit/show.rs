@@ -47,6 +47,7 @@ impl Show {
             first_msn: 0,
             discontinuities: 0,
             target_s: 2,
+            low_latency: true,
             facts: SourceFacts {
                 video: Some(VideoFacts {
                     config: Arc::clone(&video),

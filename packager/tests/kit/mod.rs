@@ -126,6 +126,7 @@ pub fn plan(facts: SourceFacts) -> SessionPlan {
         first_msn: 0,
         discontinuities: 0,
         target_s: 2,
+        low_latency: true,
         facts,
         passthrough: true,
         rungs: vec![],

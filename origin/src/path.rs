@@ -7,6 +7,8 @@
 
 /// The longest name of a stream, a session or a rendition, in bytes.
 pub(crate) const ID_BYTES_MAX: usize = 64;
+/// Stands between a stream's name and the secret of an address that only who was told it may ask for.
+const SECRET_MARK: char = '~';
 
 /// One object of the HLS tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +56,7 @@ impl<'a> Asset<'a> {
     pub(crate) fn parse(path: &'a str) -> Option<Asset<'a>> {
         let rest = path.strip_prefix("/live/")?;
         let mut steps = rest.splitn(5, '/');
-        let stream = id(steps.next()?)?;
+        let stream = stream_name(steps.next()?)?;
         let second = steps.next()?;
         let Some(third) = steps.next() else {
             return match second {
@@ -86,8 +88,14 @@ impl<'a> Asset<'a> {
     }
 }
 
+/// A stream's name; behind it there may be `~` and a secret of the same letters, of which the [`crate::Catalog`] knows more.
+fn stream_name(text: &str) -> Option<&str> {
+    let (name, secret) = text.split_once(SECRET_MARK).map_or((text, None), |(name, secret)| (name, Some(secret)));
+    (id(name).is_some() && secret.is_none_or(|secret| id(secret).is_some())).then_some(text)
+}
+
 /// A name of 1 to 64 bytes of `a-z`, `0-9`, `_` and `-`.
-fn id(text: &str) -> Option<&str> {
+pub(crate) fn id(text: &str) -> Option<&str> {
     token(text).filter(|text| !text.bytes().any(|byte| byte.is_ascii_uppercase()))
 }
 
@@ -145,6 +153,7 @@ mod tests {
         check("/live/demo/hevc.m3u8", Some(Asset::Multivariant { stream: "demo", kind: Family::Hevc }));
         check("/live/demo/ts.m3u8", Some(Asset::Multivariant { stream: "demo", kind: Family::Ts }));
         check("/live/demo/thumb.jpg", Some(Asset::Thumb { stream: "demo" }));
+        check("/live/demo~a2b/index.m3u8", Some(Asset::Multivariant { stream: "demo~a2b", kind: Family::H264 }));
         check("/live/demo/x1-5/720p.m3u8", session(Object::Playlist));
         check("/live/demo/x1-5/720p.ts.m3u8", session(Object::TsPlaylist));
         check("/live/demo/x1-5/720p/init-0.mp4", session(Object::Init(0)));
@@ -168,6 +177,10 @@ mod tests {
             "/live/demo",
             "/live/demo/",
             "/live/Demo/index.m3u8",
+            "/live/demo~/index.m3u8",
+            "/live/~a2b/index.m3u8",
+            "/live/demo~a~b/index.m3u8",
+            "/live/demo~A/index.m3u8",
             "/live/demo/index.m3u8/",
             "/live/../etc/passwd",
             "/live/demo/../secret.m3u8",
@@ -202,9 +215,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsed_names_hold_only_the_alphabet(path in "/live/[a-z./%0-9_-]{0,40}") {
+        fn parsed_names_hold_only_the_alphabet(path in "/live/[a-z./%0-9_~-]{0,40}") {
             if let Some(Asset::Session { stream, session, rendition, .. }) = Asset::parse(&path) {
-                prop_assert!(id(stream).is_some() && token(session).is_some() && id(rendition).is_some());
+                prop_assert!(stream_name(stream).is_some() && token(session).is_some() && id(rendition).is_some());
             }
         }
 

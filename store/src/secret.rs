@@ -117,14 +117,29 @@ impl ApiToken {
     /// A token that opens one stream's health and numbers for reading, for a page in OBS. It is made from this one (HMAC-SHA256
     /// over the stream's name), so it needs no storage, and ends with it.
     pub fn dock(&self, stream: &str) -> String {
-        let tag =
-            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.text.as_bytes()), format!("dock {stream}").as_bytes());
-        format!("{DOCK_PREFIX}{}", base32().encode(&tag.as_ref()[..SECRET_BYTES]))
+        format!("{DOCK_PREFIX}{}", self.derived("dock", stream))
     }
 
     /// Whether `given` is [`ApiToken::dock`] of this stream, compared in constant time.
     pub fn dock_matches(&self, stream: &str, given: &str) -> bool {
         equal(&hash_text(&self.dock(stream)), &hash_text(given))
+    }
+
+    /// What the address of a stream's rehearsals holds: 32 characters of base32. Who knows it may watch them. Made as
+    /// [`ApiToken::dock`] is.
+    pub fn preview(&self, stream: &str) -> String {
+        self.derived("preview", stream)
+    }
+
+    /// Whether `given` is [`ApiToken::preview`] of this stream, compared in constant time.
+    pub fn preview_matches(&self, stream: &str, given: &str) -> bool {
+        equal(&hash_text(&self.preview(stream)), &hash_text(given))
+    }
+
+    fn derived(&self, purpose: &str, stream: &str) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.text.as_bytes());
+        let tag = hmac::sign(&key, format!("{purpose} {stream}").as_bytes());
+        base32().encode(&tag.as_ref()[..SECRET_BYTES])
     }
 }
 
@@ -233,6 +248,15 @@ mod tests {
         assert!(token.dock_matches("show", &dock));
         assert!(!token.dock_matches("shows", &dock) && !token.matches(&dock));
         assert!(!ApiToken::generate().unwrap().dock_matches("show", &dock));
+    }
+
+    #[test]
+    fn a_previews_address_opens_its_own_stream_alone() {
+        let token = ApiToken::generate().unwrap();
+        let preview = token.preview("show");
+        assert!(token.preview_matches("show", &preview) && preview.len() == SECRET_CHARS);
+        assert!(!token.preview_matches("shows", &preview) && !token.dock_matches("show", &preview));
+        assert!(!ApiToken::generate().unwrap().preview_matches("show", &preview));
     }
 
     proptest::proptest! {

@@ -21,6 +21,10 @@ pub enum Reason {
     KeyEnded,
     /// The test card met a publisher, or another stream needs its place.
     CardStandsBack,
+    /// A show needs the place of the rehearsal.
+    RehearsalStandsBack,
+    /// The rehearsal has lasted as long as one may.
+    RehearsalOver,
     /// As many streams are live as the server takes.
     Full {
         /// Streams that are live.
@@ -63,6 +67,14 @@ impl Reason {
                 Refusal::new(bad_name, "This stream key is no longer valid; ask the operator for the key in use now.")
             }
             Self::CardStandsBack => Refusal::new(bad_name, "A publisher needs the place; the test card stands back."),
+            Self::RehearsalStandsBack => Refusal::new(
+                bad_name,
+                "A live stream needs the place of this rehearsal, which is over; start it again later, or go live without test=1.",
+            ),
+            Self::RehearsalOver => Refusal::new(
+                bad_name,
+                "The rehearsal has lasted ten minutes and is over; take test=1 off the stream key to go live.",
+            ),
             Self::Full { live, most } => Refusal::new(
                 "NetStream.Publish.Failed",
                 format!(
@@ -89,6 +101,8 @@ impl Reason {
             Self::Stopped { .. } => "stopped",
             Self::KeyEnded => "key_ended",
             Self::CardStandsBack => "card",
+            Self::RehearsalStandsBack => "rehearsal",
+            Self::RehearsalOver => "rehearsal_over",
             Self::Full { .. } => "full",
             Self::Crowded => "crowded",
             Self::Failed => "failed",

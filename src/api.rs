@@ -10,6 +10,7 @@ mod follow;
 mod gate;
 mod health;
 mod live;
+mod rehearsal;
 mod server;
 mod session;
 mod shapes;
@@ -18,7 +19,7 @@ mod streams;
 mod switcher;
 
 pub use follow::{LogKind, LogRow, Sample};
-pub use live::{LiveHealth, LiveRendition, LiveState, LiveStream, LiveView};
+pub use live::{LiveHealth, LiveRehearsal, LiveRendition, LiveState, LiveStream, LiveView};
 pub use server::{Facts, Warning};
 pub use shapes::IngestAddresses;
 pub use slate::IMAGE_BYTES_MAX;
@@ -167,7 +168,9 @@ fn read() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(health::show))
         .routes(routes!(follow::stats))
         .routes(routes!(follow::events))
+        .routes(routes!(rehearsal::show))
         .routes(routes!(switcher::nginx_rtmp))
+        .routes(routes!(switcher::srs))
 }
 
 fn sign_in() -> OpenApiRouter<Arc<Api>> {

@@ -10,6 +10,7 @@ mod data_dir;
 mod demo;
 mod descriptors;
 mod experience;
+mod explained;
 mod first_start;
 mod live;
 mod logging;

@@ -119,11 +119,11 @@ async fn home(State(shelf): State<Shelf>, headers: HeaderMap) -> Response {
 }
 
 async fn watch(State(shelf): State<Shelf>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    if is_stream_name(&name) { page(shelf, "watch.html", PAGE_POLICY, &headers) } else { missing(shelf, &headers) }
+    if is_watchable(&name) { page(shelf, "watch.html", PAGE_POLICY, &headers) } else { missing(shelf, &headers) }
 }
 
 async fn embed(State(shelf): State<Shelf>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    if is_stream_name(&name) { page(shelf, "embed.html", EMBED_POLICY, &headers) } else { missing(shelf, &headers) }
+    if is_watchable(&name) { page(shelf, "embed.html", EMBED_POLICY, &headers) } else { missing(shelf, &headers) }
 }
 
 async fn dashboard(State(shelf): State<Shelf>, headers: HeaderMap) -> Response {
@@ -223,6 +223,12 @@ fn put(response: &mut Response, name: HeaderName, value: &'static str) {
 fn is_stream_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
+}
+
+/// A stream's name, or the preview of its rehearsals: `NAME~SECRET`.
+fn is_watchable(name: &str) -> bool {
+    name.split_once('~')
+        .map_or_else(|| is_stream_name(name), |(name, secret)| is_stream_name(name) && is_stream_name(secret))
 }
 
 /// Whether an `Accept-Encoding` value takes this coding; `q=0` means it does not.

@@ -5,7 +5,7 @@ use crate::config::{Config, Listen};
 use crate::first_start::{self, Start};
 use crate::live::{Context, Doorman, Hub, Settings, TestCardPass, View};
 use crate::usage::Meter;
-use crate::{data_dir, demo, descriptors, machine, pages, tls};
+use crate::{data_dir, demo, descriptors, explained, machine, pages, tls};
 use anyhow::{Context as _, bail};
 use axum::Router;
 use axum::http::StatusCode;
@@ -97,7 +97,7 @@ impl Server {
         // The HTTP side outlives the sessions, so that viewers get the ends of their playlists.
         let stop_http = CancellationToken::new();
         let background = TaskTracker::new();
-        let view = Arc::new(View::new(Arc::clone(&context)));
+        let view = Arc::new(View::new(Arc::clone(&context), start.token.clone()));
         let router = self.router(&view, &addresses, start);
         let (mut ingest_limits, mut web_limits) = (self.config.ingest_limits(), self.config.web_limits());
         descriptors::fit(&mut ingest_limits, &mut web_limits);
@@ -283,9 +283,11 @@ async fn bind(name: &str, listen: Listen) -> anyhow::Result<Option<TcpListener>>
 }
 
 fn install_metrics() -> anyhow::Result<PrometheusHandle> {
-    Ok(PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .install_recorder()?)
+        .install_recorder()?;
+    explained::describe_metrics();
+    Ok(handle)
 }
 
 /// Gauges that only a look can tell, and the upkeep of histograms.

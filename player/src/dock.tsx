@@ -6,14 +6,17 @@
  */
 import './style.css';
 import './dashboard/tone.css';
+import './dashboard/outcome.css';
 import './dock.css';
 import { signal } from '@preact/signals';
 import { render, type ComponentChildren } from 'preact';
 import { measured, rate, whole } from './dashboard/figures.ts';
 import { follow } from './dashboard/follow.ts';
+import { Outcome } from './dashboard/outcome.tsx';
 import { Pairs, type Facts } from './dashboard/pairs.tsx';
-import { announced, headline, stateMeans, verdictMeans } from './dashboard/said.ts';
-import { decodeHealth, decodeStats, type Health, type Stats, type Verdict } from './dashboard/shapes.ts';
+import { decodeRehearsal, toMend, type Rehearsal } from './dashboard/rehearsal.ts';
+import { announced, headline, stateMeans, verdictMeans, verdictSaid, type Said } from './dashboard/said.ts';
+import { decodeHealth, decodeStats, type Health, type Mendable, type Stats, type Verdict } from './dashboard/shapes.ts';
 import { clock, running } from './dashboard/time.ts';
 import { ToneMark } from './dashboard/tone.tsx';
 import { nameInPath } from './name.ts';
@@ -21,6 +24,7 @@ import { nameInPath } from './name.ts';
 const name = nameInPath(location.pathname);
 const health = signal<Health | null>(null);
 const stats = signal<Stats | null>(null);
+const rehearsal = signal<Rehearsal | null>(null);
 const seenMs = signal<number | null>(null);
 const way = signal<'opening' | 'open' | 'lost' | 'refused' | 'gone'>('opening');
 const said = signal('');
@@ -40,6 +44,7 @@ function watch(token: string): void {
       seenMs.value = Date.now();
       if (name === 'health') hear(decodeHealth(body));
       else if (name === 'stats') stats.value = decodeStats(body);
+      else if (name === 'rehearsal') rehearsal.value = decodeRehearsal(body);
     },
     lost: () => void (way.value = 'lost'),
     refused: ({ status }: Response) => {
@@ -94,10 +99,7 @@ function Reading() {
       <Words title="Connecting">The first figures are on their way.</Words>
     );
   }
-  const state = now?.state ?? 'live';
-  const verdict = seen?.verdict ?? now?.verdict ?? 'no_data';
-  const { word, tone } = headline(state, verdict);
-  const [worst, ...others] = state === 'off' ? [] : (seen?.issues ?? []);
+  const rehearsed = now?.state === 'off' && rehearsal.value?.state === 'running' ? rehearsal.value : null;
   return (
     <>
       {way.value === 'lost' && (
@@ -106,22 +108,62 @@ function Reading() {
         </p>
       )}
       <div class={way.value === 'lost' ? 'stale' : undefined}>
-        <div class={`dock-verdict ${tone}`}>
-          <ToneMark tone={tone} />
-          <p>{word}</p>
-          <State stats={now} />
-        </div>
-        {(!worst || state !== 'live') && <p class="dock-fine">{meaning(state, verdict)}</p>}
-        {worst && (
-          <div class={`dock-do ${worst.severity}`}>
-            <p class="dock-cure">{worst.cure}</p>
-            <p class="dock-problem">{worst.problem}</p>
-            {others.length > 0 && <p class="dock-more">Then {others.length} more, in the dashboard.</p>}
-          </div>
-        )}
-        {state !== 'off' && now && <Figures stats={now} />}
+        {rehearsed ? <Rehearsing rehearsal={rehearsed} /> : <Showing stats={now} health={seen} />}
       </div>
     </>
+  );
+}
+
+function Showing({ stats: now, health: seen }: { stats: Stats | null; health: Health | null }) {
+  const state = now?.state ?? 'live';
+  const verdict = seen?.verdict ?? now?.verdict ?? 'no_data';
+  const issues = state === 'off' ? [] : (seen?.issues ?? []);
+  return (
+    <>
+      <Headline said={headline(state, verdict)}>
+        <State stats={now} />
+      </Headline>
+      {(!issues.length || state !== 'live') && <p class="dock-fine">{meaning(state, verdict)}</p>}
+      <ToDo mend={issues} />
+      {state !== 'off' && now && <Figures stats={now} />}
+    </>
+  );
+}
+
+function Rehearsing({ rehearsal }: { rehearsal: Rehearsal }) {
+  const verdict = rehearsal.health?.verdict ?? 'no_data';
+  const mend = toMend(rehearsal);
+  return (
+    <>
+      <h2 class="dock-rehearsal">Rehearsal: nobody sees this</h2>
+      <Headline said={verdictSaid(verdict)} />
+      {!mend.length && <p class="dock-fine">{verdictMeans(verdict)}</p>}
+      <ToDo mend={mend} />
+      <Outcome rehearsal={rehearsal} />
+      {rehearsal.score !== null && <p class="dock-fine">To go live, take ?test=1 off the stream key and start again.</p>}
+    </>
+  );
+}
+
+function Headline({ said: { word, tone }, children }: { said: Said; children?: ComponentChildren }) {
+  return (
+    <div class={`dock-verdict ${tone}`}>
+      <ToneMark tone={tone} />
+      <p>{word}</p>
+      {children}
+    </div>
+  );
+}
+
+/** The one thing to do, and how many there are besides. */
+function ToDo({ mend: [worst, ...others] }: { mend: readonly Mendable[] }) {
+  if (!worst) return null;
+  return (
+    <div class={`dock-do ${worst.severity}`}>
+      <p class="dock-cure">{worst.cure}</p>
+      <p class="dock-problem">{worst.problem}</p>
+      {others.length > 0 && <p class="dock-more">Then {others.length} more, in the dashboard.</p>}
+    </div>
   );
 }
 

@@ -10,16 +10,14 @@
  * It adds one stream with a name of its own, works on that alone, and removes it at the end.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
+import { checkAxe } from './axe.mjs';
 import { BASE_URL, openBrowser } from './page.mjs';
 
 const { TOKEN, SHOTS, STREAM } = process.env;
 const NAME = `test-${Date.now().toString(36)}`;
 const PAGE = `/dashboard/streams/${NAME}`;
 const HOSTILE = '<img src=x onerror=alert(1)>';
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 /** 16 times 16 pixels of grey. */
 const PNG = 'iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAACXBIWXMAAAABAAAAAQBPJcTWAAAAD0lEQVR4nGNoQAMMI1sAAAUMgAFaSOXNAAAAAElFTkSuQmCC';
 const WIDTHS = [375, 1440];
@@ -331,11 +329,3 @@ test('signing_out_closes_the_door', async () => {
   await heading('Sign in');
   clean();
 });
-
-async function checkAxe(opened, what) {
-  // Through the debugger: the page's own content policy stays as it is.
-  await opened.evaluate(AXE);
-  const { violations } = await opened.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).slice(0, 4).join(', ')}`);
-  assert.deepEqual(told, [], `axe finds nothing on ${what}`);
-}

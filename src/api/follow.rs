@@ -6,6 +6,7 @@ use super::error::ApiError;
 use super::gate::Pass;
 use super::health::{HealthShape, VerdictShape};
 use super::live::LiveState;
+use super::rehearsal::RehearsalShape;
 use super::shapes::Problem;
 use axum::Extension;
 use axum::Json;
@@ -136,6 +137,8 @@ pub struct Stats {
     pub keyframe_s: Option<f64>,
     /// See [`Sample::lag_ms`].
     pub lag_ms: Option<f64>,
+    /// Milliseconds that the network takes to the publisher and back.
+    pub rtt_ms: Option<f64>,
     /// Times the publisher was lost in the last ten minutes.
     pub losses: u32,
     /// Players, when they are counted.
@@ -172,6 +175,7 @@ impl Api {
             fps: sample.and_then(|s| s.fps),
             keyframe_s: sample.and_then(|s| s.keyframe_s),
             lag_ms: sample.and_then(|s| s.lag_ms),
+            rtt_ms: self.live.round_trip(name).map(|taken| (taken.as_secs_f64() * 1e4).round() / 10.0),
             losses: health.as_ref().map_or(0, |health| health.measured.losses),
             viewers: live.as_ref().and_then(|live| live.viewers),
             encoder: live.and_then(|live| live.encoder),
@@ -211,8 +215,8 @@ pub async fn log(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Resul
 
 /// Follow a stream
 ///
-/// Server-Sent Events: `health` (at first and when it changed), `stats` (each second), `sample` (each second while it is live) and
-/// `log` (as it happens; to the operator alone), each with the JSON of the routes of those names. It ends after a quarter of an hour; come again then.
+/// Server-Sent Events: `health` (at first and when it changed), `stats` (each second), `sample` (each second while it is live),
+/// `rehearsal` (at first and when it changed) and `log` (as it happens; to the operator alone), each with the JSON of the routes of those names. It ends after a quarter of an hour; come again then.
 #[utoipa::path(get, path = "/api/v1/streams/{name}/events", tag = "streams", security(("token" = [])),
     params(("name" = String, Path, description = "Public name")),
     responses((status = 200, content_type = "text/event-stream"), (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
@@ -266,8 +270,9 @@ struct Follower {
     until: Instant,
     /// What is to be told before the next look.
     queue: VecDeque<Event>,
-    /// The health as it was told last.
+    /// The health and the rehearsal as they were told last.
     health: String,
+    rehearsal: String,
     sample_ms: i64,
     row: u64,
 }
@@ -278,8 +283,20 @@ impl Follower {
         let mut tick = interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let until = Instant::now() + FOLLOWED_FOR;
-        let (queue, health) = (VecDeque::new(), String::new());
-        Self { api, name, pass, _place: place, tick, ticks: 0, until, queue, health, sample_ms: now_ms(), row }
+        Self {
+            api,
+            name,
+            pass,
+            _place: place,
+            tick,
+            ticks: 0,
+            until,
+            queue: VecDeque::new(),
+            health: String::new(),
+            rehearsal: String::new(),
+            sample_ms: now_ms(),
+            row,
+        }
     }
 
     /// Cancel safe: what was looked at is in the queue.
@@ -318,11 +335,9 @@ impl Follower {
             self.push("log", &row);
         }
         let health = HealthShape::new(&self.name, self.api.live.health(&self.name));
-        let text = serde_json::to_string(&health).unwrap_or_default();
-        if text != self.health {
-            self.queue.push_back(Event::default().event("health").data(&text));
-            self.health = text;
-        }
+        tell_change(&mut self.queue, &mut self.health, "health", &health);
+        let rehearsal = RehearsalShape::new(&self.name, self.api.live.rehearsal(&self.name));
+        tell_change(&mut self.queue, &mut self.rehearsal, "rehearsal", &rehearsal);
         for sample in self.api.live.samples(&self.name, self.sample_ms) {
             self.sample_ms = sample.at_ms;
             self.push("sample", &sample);
@@ -335,5 +350,14 @@ impl Follower {
         if let Ok(event) = Event::default().event(name).json_data(shape) {
             self.queue.push_back(event);
         }
+    }
+}
+
+/// Tells what is not as it was told last.
+fn tell_change(queue: &mut VecDeque<Event>, told: &mut String, name: &str, shape: &impl Serialize) {
+    let text = serde_json::to_string(shape).unwrap_or_default();
+    if text != *told {
+        queue.push_back(Event::default().event(name).data(&text));
+        *told = text;
     }
 }

@@ -128,10 +128,7 @@ impl From<Issue> for IssueShape {
         let since = issue.since.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             code: issue.code.name(),
-            severity: match issue.severity {
-                Severity::Warning => "warning",
-                Severity::Bad => "bad",
-            },
+            severity: severity(issue.severity),
             value: issue.value,
             limit: issue.limit,
             unit: issue.unit,
@@ -139,6 +136,14 @@ impl From<Issue> for IssueShape {
             problem: issue.problem,
             cure: issue.cure,
         }
+    }
+}
+
+/// How bad, as the API says it.
+pub fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Warning => "warning",
+        Severity::Bad => "bad",
     }
 }
 

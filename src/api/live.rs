@@ -6,7 +6,7 @@ use super::follow::{LogRow, Sample};
 use super::shapes::{LiveList, LiveShape, Problem};
 use axum::Json;
 use axum::extract::{Path, State};
-use ingest::health::{Measured, Report, Verdict};
+use ingest::health::{Measured, Report, Trial, Verdict};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +27,12 @@ pub trait LiveView: Send + Sync + 'static {
 
     /// How the publisher of a stream that is live is doing; `None` when it is not live, or was not looked at yet.
     fn health(&self, name: &str) -> Option<LiveHealth>;
+
+    /// How long the network takes to a stream's publisher and back; `None` without one, or when it is not known.
+    fn round_trip(&self, name: &str) -> Option<Duration>;
+
+    /// A stream's newest rehearsal, which may still be on.
+    fn rehearsal(&self, name: &str) -> Option<LiveRehearsal>;
 
     /// What was measured after `after_ms`, oldest first.
     fn samples(&self, name: &str, after_ms: i64) -> Vec<Sample>;
@@ -54,6 +60,21 @@ pub struct LiveHealth {
     pub measured: Measured,
     /// What they mean.
     pub report: Report,
+}
+
+/// A publisher that tries its settings before a show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveRehearsal {
+    /// It, while it is on.
+    pub live: Option<LiveStream>,
+    /// How its publisher is doing.
+    pub health: Option<LiveHealth>,
+    /// What was found in its first minute.
+    pub trial: Trial,
+    /// It ends by itself then.
+    pub longest: Duration,
+    /// What its preview is called in addresses, in the place of a stream's name. Whoever knows it may watch.
+    pub preview: String,
 }
 
 /// A stream that is live.

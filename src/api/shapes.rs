@@ -3,7 +3,7 @@
 use super::health::VerdictShape;
 use super::live::{LiveRendition, LiveState, LiveStream};
 use serde::{Deserialize, Serialize};
-use store::{AuditRow, KeyInfo, Slate, Stream, Takeover};
+use store::{AuditRow, KeyInfo, Latency, Slate, Stream, Takeover};
 use utoipa::{IntoParams, ToSchema};
 
 /// Why a request was refused.
@@ -46,6 +46,8 @@ pub struct StreamShape {
     pub slate: SlateShape,
     /// There is an image for it; see `PUT /api/v1/streams/{name}/slate`.
     pub slate_image: bool,
+    /// What its playlists offer, from its next session on.
+    pub latency: LatencyShape,
     /// An operator stopped it until then, milliseconds since 1970; null when it takes publishers.
     pub stopped_until_ms: Option<i64>,
     /// Milliseconds since 1970.
@@ -119,6 +121,34 @@ impl From<SlateShape> for Slate {
     }
 }
 
+/// What a stream's playlists offer.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LatencyShape {
+    /// Parts of segments: one to three seconds behind.
+    Low,
+    /// Whole segments: three target durations behind, and steadier on poor lines.
+    Standard,
+}
+
+impl From<Latency> for LatencyShape {
+    fn from(latency: Latency) -> Self {
+        match latency {
+            Latency::Low => Self::Low,
+            Latency::Standard => Self::Standard,
+        }
+    }
+}
+
+impl From<LatencyShape> for Latency {
+    fn from(latency: LatencyShape) -> Self {
+        match latency {
+            LatencyShape::Low => Self::Low,
+            LatencyShape::Standard => Self::Standard,
+        }
+    }
+}
+
 /// Tells a value that is null (the server's default) from one that is left out (no change).
 fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
@@ -162,6 +192,9 @@ pub struct NewStream {
     /// `last` when left out; `image` needs an image, which is sent later.
     #[serde(default)]
     pub slate: Option<SlateShape>,
+    /// `low` when left out.
+    #[serde(default)]
+    pub latency: Option<LatencyShape>,
 }
 
 /// Settings to change; what is left out stays.
@@ -188,6 +221,9 @@ pub struct StreamChange {
     /// Counts from the next time the publisher is away.
     #[serde(default)]
     pub slate: Option<SlateShape>,
+    /// Counts from the next session on.
+    #[serde(default)]
+    pub latency: Option<LatencyShape>,
 }
 
 /// How to rotate; an empty object keeps the key before until the next rotation.
@@ -350,6 +386,7 @@ impl StreamShape {
             takeover: stream.settings.takeover.map(TakeoverShape::from),
             slate: stream.settings.slate.into(),
             slate_image: stream.has_slate_image,
+            latency: stream.settings.latency.into(),
             stopped_until_ms: stream.stopped_until_ms.filter(|until| *until > now_ms),
             created_ms: stream.created_ms,
             keys: stream.keys.into_iter().map(KeyShape::from).collect(),

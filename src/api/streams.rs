@@ -14,7 +14,9 @@ use axum::extract::{Path, State};
 use axum::http::{Extensions, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Act, Actor, Error, Outcome, Previous, STOP_HOLD, Slate, StreamPatch, StreamSettings, Takeover, now_ms};
+use store::{
+    Act, Actor, Error, Latency, Outcome, Previous, STOP_HOLD, Slate, StreamPatch, StreamSettings, Takeover, now_ms,
+};
 
 /// Rows when the asker names no number.
 const AUDIT_ROWS: u32 = 100;
@@ -73,6 +75,7 @@ pub async fn add(
         reconnect_window_s: new.reconnect_window_s,
         takeover: new.takeover.map(Takeover::from),
         slate: new.slate.map(Slate::from).unwrap_or_default(),
+        latency: new.latency.map(Latency::from).unwrap_or_default(),
     };
     let outcome = api.perform(&from, Act::AddStream { name: new.name, settings }).await?;
     Ok((StatusCode::CREATED, Json(api.shape(outcome))))
@@ -113,9 +116,10 @@ pub async fn set(
         reconnect_window_s: change.reconnect_window_s,
         takeover: change.takeover.map(|takeover| takeover.map(Takeover::from)),
         slate: change.slate.map(Slate::from),
+        latency: change.latency.map(Latency::from),
     };
     if patch.is_empty() {
-        let message = "Give title, ladder, passthrough, reconnect_window_s, takeover or slate.";
+        let message = "Give title, ladder, passthrough, reconnect_window_s, takeover, slate or latency.";
         return Err(ApiError::bad_request("nothing_to_change", message.into()));
     }
     let outcome = api.perform(&from, Act::SetStream { name, patch }).await?;

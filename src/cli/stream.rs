@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::time::Duration;
 use store::{
-    Act, Actor, Location, Outcome, Previous, STOP_HOLD, Slate, Store, Stream, StreamPatch, StreamSettings, Takeover,
-    now_ms,
+    Act, Actor, Latency, Location, Outcome, Previous, STOP_HOLD, Slate, Store, Stream, StreamPatch, StreamSettings,
+    Takeover, now_ms,
 };
 
 #[derive(Debug, Subcommand)]
@@ -105,6 +105,9 @@ pub struct Settings {
     /// /api/v1/streams/NAME/slate), or nothing.
     #[arg(long, value_name = "last|image|off")]
     slate: Option<Slate>,
+    /// How near to the live edge players may come: parts of segments, or whole segments for poor lines.
+    #[arg(long, value_name = "low|standard")]
+    latency: Option<Latency>,
 }
 
 /// A value of the stream's own, or the server's.
@@ -176,6 +179,7 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
                 reconnect_window_s: settings.reconnect_window.and_then(|window| window.0),
                 takeover: settings.takeover.and_then(|takeover| takeover.0),
                 slate: settings.slate.unwrap_or_default(),
+                latency: settings.latency.unwrap_or_default(),
             };
             (Act::AddStream { name, settings }, output)
         }
@@ -187,10 +191,11 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
                 reconnect_window_s: settings.reconnect_window.map(|window| window.0),
                 takeover: settings.takeover.map(|takeover| takeover.0),
                 slate: settings.slate,
+                latency: settings.latency,
             };
             if patch.is_empty() {
                 bail!(
-                    "nothing to change; give --title, --ladder, --passthrough, --reconnect-window, --takeover or --slate"
+                    "nothing to change; give --title, --ladder, --passthrough, --reconnect-window, --takeover, --slate or --latency"
                 );
             }
             (Act::SetStream { name, patch }, output)
@@ -245,6 +250,7 @@ fn describe(stream: &Stream) -> Value {
         "takeover": stream.settings.takeover.map(Takeover::as_str),
         "slate": stream.settings.slate.as_str(),
         "slate_image": stream.has_slate_image,
+        "latency": stream.settings.latency.as_str(),
         "stopped_until_ms": stream.stopped_until_ms.filter(|until| *until > now_ms()),
         "created_ms": stream.created_ms,
         "keys": keys,

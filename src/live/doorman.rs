@@ -1,7 +1,8 @@
 //! Who may publish where: takes the key out of a publish request, asks the store, and takes the stream in the hub.
 
 use super::Context;
-use super::hub::Candidate;
+use super::hub::{Candidate, Rank};
+use super::rehearsal;
 use super::session::{self, Arrival};
 use ingest::session::{Departure, PublisherId, Reason};
 use ingest::{Admission, Doors, PublishRequest, Refusal};
@@ -17,11 +18,12 @@ pub struct Doorman {
     context: Arc<Context>,
 }
 
-/// What a publish request names: `live` + KEY, or `live` + `NAME?key=KEY`.
+/// What a publish request names: `live` + KEY, or `live` + `NAME?key=KEY`; either with `test=1` in the query.
 #[derive(Debug, PartialEq, Eq)]
 struct Named<'a> {
     stream: Option<&'a str>,
     key: &'a str,
+    is_rehearsal: bool,
 }
 
 impl Doorman {
@@ -69,23 +71,34 @@ impl Doors for Doorman {
             ));
         }
         let named = name(&request.name, &request.query);
-        let (stream, key) = match self.find(&named).await? {
-            Found::TestCard(stream) => (stream, None),
-            Found::Key(found) => (found.stream.name.clone(), Some(found)),
+        let (stream, key, rank) = match self.find(&named).await? {
+            Found::TestCard(stream) => (stream, None, Rank::Card),
+            Found::Key(found) if named.is_rehearsal => {
+                (rehearsal::name_of(&found.stream.name), Some(found), Rank::Rehearsal)
+            }
+            Found::Key(found) => (found.stream.name.clone(), Some(found), Rank::Show),
         };
-        let rules = match &key {
+        let mut rules = match &key {
             Some(key) => self.context.settings.rules_of(&key.stream.settings),
             None => self.context.settings.rules,
         };
         // The database knows of a stop before the hub does when it was made by another process, or before a restart.
         let stopped_for = key.as_ref().and_then(|key| stop_left(key.stream.stopped_until_ms));
         if let Some(hold) = stopped_for {
+            if rank == Rank::Rehearsal {
+                return Err(Reason::Stopped { seconds: hold.as_secs().max(1) }.refusal());
+            }
             self.context.hub.stop(&stream, hold);
+        }
+        if rank == Rank::Rehearsal {
+            // Nobody misses it while it is away.
+            rules.window = Duration::ZERO;
         }
         let candidate = Candidate {
             peer: request.peer.ip(),
             encoder: request.encoder.clone(),
             key_id: key.as_ref().map(|k| k.key_id.clone()),
+            rank,
             rules,
             streams_max: self.context.settings.streams_max,
         };
@@ -97,6 +110,10 @@ impl Doors for Doorman {
 
     fn left(&self, stream: &str, id: PublisherId, how: Departure) {
         self.context.hub.left(stream, id, how);
+    }
+
+    fn round_trip(&self, stream: &str, id: PublisherId, taken: Duration) {
+        self.context.hub.round_trip(stream, id, taken);
     }
 }
 
@@ -111,9 +128,10 @@ pub fn stop_left(stopped_until_ms: Option<i64>) -> Option<Duration> {
 /// else the name is the key.
 fn name<'a>(name: &'a str, query: &'a str) -> Named<'a> {
     let key = query.split('&').find_map(|pair| pair.strip_prefix("key="));
+    let is_rehearsal = query.split('&').any(|pair| pair == "test=1");
     match key {
-        Some(key) => Named { stream: Some(name), key },
-        None => Named { stream: None, key: name },
+        Some(key) => Named { stream: Some(name), key, is_rehearsal },
+        None => Named { stream: None, key: name, is_rehearsal },
     }
 }
 
@@ -150,8 +168,15 @@ mod tests {
 
     #[test]
     fn both_ways_to_give_a_key_are_read() {
-        assert_eq!(name("wk_a_b", ""), Named { stream: None, key: "wk_a_b" });
-        assert_eq!(name("demo", "x=1&key=wk_a_b"), Named { stream: Some("demo"), key: "wk_a_b" });
-        assert_eq!(name("demo", "token=1"), Named { stream: None, key: "demo" });
+        let named = |stream, key| Named { stream, key, is_rehearsal: false };
+        assert_eq!(name("wk_a_b", ""), named(None, "wk_a_b"));
+        assert_eq!(name("demo", "x=1&key=wk_a_b"), named(Some("demo"), "wk_a_b"));
+        assert_eq!(name("demo", "token=1"), named(None, "demo"));
+    }
+
+    #[test]
+    fn a_rehearsal_is_asked_for_in_the_query() {
+        assert!(name("wk_a_b", "test=1").is_rehearsal && name("demo", "key=wk_a_b&test=1").is_rehearsal);
+        assert!(!name("wk_a_b", "test=0").is_rehearsal && !name("wk_a_b", "contest=1").is_rehearsal);
     }
 }

@@ -5,6 +5,7 @@
 //! [`Keeper`] under the table's lock, so that what was decided is what is done.
 
 use super::journal::Journal;
+use super::rehearsal;
 use super::session::{Arrival, Facts, Health};
 use crate::api::LogKind;
 use bytes::Bytes;
@@ -33,10 +34,23 @@ pub struct Candidate {
     pub encoder: Option<String>,
     /// Public id of the key it came with; `None` for the built-in test card, which anyone with a key may replace.
     pub key_id: Option<String>,
+    /// What it is there for.
+    pub rank: Rank,
     /// The stream's rules.
     pub rules: Rules,
     /// Streams that may be live at once.
     pub streams_max: usize,
+}
+
+/// What a publisher is there for. Where places are short, a higher one gets the place of a lower one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// The built-in test card.
+    Card,
+    /// A rehearsal.
+    Rehearsal,
+    /// A show.
+    Show,
 }
 
 /// The renditions a session does without, by name.
@@ -157,6 +171,9 @@ struct Stream {
 struct Publisher {
     dismiss: oneshot::Sender<Refusal>,
     key_id: Option<String>,
+    rank: Rank,
+    /// Of its network, as it was last.
+    round_trip: Option<Duration>,
 }
 
 /// The task of the session the keeper has.
@@ -231,18 +248,21 @@ impl Table {
         self.streams.iter().filter(|(other, stream)| *other != name && is_live(stream)).count()
     }
 
-    /// The stream but this one that shows the test card, if one does.
-    fn card(&self, name: &str) -> Option<&str> {
-        let is_card = |stream: &Stream| stream.publisher.as_ref().is_some_and(|p| p.key_id.is_none());
-        self.streams.iter().find(|(other, stream)| *other != name && is_card(stream)).map(|(other, _)| other.as_str())
+    /// Streams but this one whose publishers stand back for one of this rank.
+    fn lower(&self, name: &str, rank: Rank) -> impl Iterator<Item = (Rank, &str)> {
+        let ranked = self.streams.iter().filter(move |(other, _)| *other != name);
+        let ranked = ranked.filter_map(|(other, stream)| Some((stream.publisher.as_ref()?.rank, other.as_str())));
+        ranked.filter(move |(other, _)| *other < rank)
     }
 
-    /// Sends the test card of another stream away; its place is free from now on.
-    fn dismiss_card(&mut self, name: &str) {
-        let Some(card) = self.card(name).map(str::to_owned) else { return };
-        let entry = self.stream(&card);
-        let decisions = entry.keeper.close(Reason::CardStandsBack);
-        entry.obey(&card, decisions);
+    /// Sends the lowest of the others away, if it is below `rank`; its place is free from now on.
+    fn make_room(&mut self, name: &str, rank: Rank) {
+        let lowest = self.lower(name, rank).min().map(|(rank, other)| (rank, other.to_owned()));
+        let Some((lowest, other)) = lowest else { return };
+        let reason = if lowest == Rank::Card { Reason::CardStandsBack } else { Reason::RehearsalStandsBack };
+        let entry = self.stream(&other);
+        let decisions = entry.keeper.close(reason);
+        entry.obey(&other, decisions);
     }
 }
 
@@ -253,7 +273,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Hub {
     /// Makes the candidate the stream's publisher, if its keeper agrees; the one before is sent away. What is received is
-    /// the reason when that happens to this one. Where streams are as many as may be, the test card makes room.
+    /// the reason when that happens to this one. Where streams are as many as may be, one of a lower rank makes room.
     ///
     /// # Errors
     /// Why not.
@@ -262,10 +282,10 @@ impl Hub {
         stream: &str,
         candidate: Candidate,
     ) -> Result<(PublisherId, oneshot::Receiver<Refusal>), Reason> {
-        let Candidate { peer, encoder, key_id, rules, streams_max } = candidate;
+        let Candidate { peer, encoder, key_id, rank, rules, streams_max } = candidate;
         let mut table = lock(&self.streams);
         let others = table.others(stream);
-        let live = others - usize::from(key_id.is_some() && table.card(stream).is_some());
+        let live = others - table.lower(stream, rank).count();
         if live >= streams_max {
             let reason = Reason::Full { live, most: streams_max };
             metrics::counter!("weir_session_refused_total", "reason" => reason.label()).increment(1);
@@ -280,7 +300,7 @@ impl Hub {
             (Some(_), Some(encoder)) => format!("{encoder} at {peer}"),
             (Some(_), None) => format!("An encoder at {peer}"),
         };
-        let caller = Caller { id, peer, encoder, is_card: key_id.is_none() };
+        let caller = Caller { id, peer, encoder, is_card: rank == Rank::Card };
         let was_frozen = entry.keeper.frozen_until().is_some();
         let decided = entry.keeper.knock(caller, rules, Instant::now());
         if !was_frozen && entry.keeper.frozen_until().is_some() {
@@ -297,9 +317,9 @@ impl Hub {
         entry.obey(stream, decisions);
         entry.journal.note(LogKind::Info, format!("{who} connected."));
         let (dismiss, dismissal) = oneshot::channel();
-        entry.publisher = Some(Publisher { dismiss, key_id });
+        entry.publisher = Some(Publisher { dismiss, key_id, rank, round_trip: None });
         if others >= streams_max {
-            table.dismiss_card(stream);
+            table.make_room(stream, rank);
         }
         Ok((id, dismissal))
     }
@@ -309,9 +329,27 @@ impl Hub {
         lock(&self.streams).others(stream) < streams_max
     }
 
-    /// Sends the test card away if it is shown on another stream.
-    pub fn dismiss_card(&self, stream: &str) {
-        lock(&self.streams).dismiss_card(stream);
+    /// Sends the lowest of the other publishers away, if it is below this stream's.
+    pub fn make_room(&self, stream: &str) {
+        let mut table = lock(&self.streams);
+        let rank = table.stream(stream).publisher.as_ref().map_or(Rank::Show, |publisher| publisher.rank);
+        table.make_room(stream, rank);
+    }
+
+    /// How long the network takes to a publisher and back.
+    pub fn round_trip(&self, stream: &str, id: PublisherId, taken: Duration) {
+        let mut table = lock(&self.streams);
+        let Some(entry) = table.streams.get_mut(stream) else { return };
+        if entry.keeper.publisher() == Some(id)
+            && let Some(publisher) = &mut entry.publisher
+        {
+            publisher.round_trip = Some(taken);
+        }
+    }
+
+    /// What [`Hub::round_trip`] was told last of the publisher that is there now.
+    pub fn last_round_trip(&self, stream: &str) -> Option<Duration> {
+        lock(&self.streams).streams.get(stream)?.publisher.as_ref()?.round_trip
     }
 
     /// The first media of a publisher came. With `Some` a session begins, whose task the caller starts; else the session
@@ -467,13 +505,14 @@ impl Hub {
         Arc::clone(&lock(&self.streams).stream(stream).journal)
     }
 
-    /// Every stream whose session is on now, by name.
+    /// Every stream whose session is on now, by name; rehearsals are none.
     pub fn live(&self) -> Vec<(String, Arc<Live>, State)> {
         let table = lock(&self.streams);
         let on = |entry: &Stream| Some((entry.sessions.last().filter(|l| l.is_live())?.clone(), entry.keeper.state()));
         let mut all: Vec<_> = table
             .streams
             .iter()
+            .filter(|(name, _)| rehearsal::stream_of(name).is_none())
             .filter_map(|(name, entry)| on(entry).map(|(live, state)| (name.clone(), live, state)))
             .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));

@@ -2,7 +2,7 @@
 //! dashboard; kept in memory, over sessions, and bounded.
 
 use crate::api::{LogKind, LogRow, Sample};
-use ingest::health::Measured;
+use ingest::health::{Measured, Report, Trial};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,8 @@ struct Pages {
     rows: VecDeque<LogRow>,
     /// Number of the newest row; the first is 1.
     newest: u64,
+    /// The newest rehearsal's.
+    trial: Option<Trial>,
 }
 
 impl Journal {
@@ -59,6 +61,23 @@ impl Journal {
         if pages.samples.len() > SAMPLES_MAX {
             pages.samples.pop_front();
         }
+    }
+
+    /// A rehearsal begins; what the one before was found to be is forgotten.
+    pub fn rehearse(&self) {
+        self.pages().trial = Some(Trial::default());
+    }
+
+    /// What is reported now of a publisher; it counts in a rehearsal alone.
+    pub fn look(&self, report: &Report) {
+        if let Some(trial) = &mut self.pages().trial {
+            trial.look(report);
+        }
+    }
+
+    /// What the newest rehearsal was found to be; it may still be on.
+    pub fn trial(&self) -> Option<Trial> {
+        self.pages().trial.clone()
     }
 
     /// Samples taken after `after_ms`, oldest first.

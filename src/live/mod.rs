@@ -6,6 +6,7 @@
 mod doorman;
 pub mod hub;
 mod journal;
+mod rehearsal;
 mod session;
 mod settings;
 mod view;
@@ -122,7 +123,8 @@ impl Context {
             }
         }
         for (name, _) in busy {
-            if !streams.iter().any(|stream| stream.name == name) {
+            let of = rehearsal::stream_of(&name).unwrap_or(&name);
+            if !streams.iter().any(|stream| stream.name == of) {
                 self.hub.close(&name, Reason::KeyEnded);
             }
         }

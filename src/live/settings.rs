@@ -2,7 +2,7 @@ use ingest::health::Limits;
 use ingest::session::{Rules, Takeover};
 use media::wire::EncoderChoice;
 use std::time::Duration;
-use store::StreamSettings;
+use store::{Latency, StreamSettings};
 use transcoder::slate::Slates;
 use transcoder::{Budget, Ladder};
 
@@ -30,6 +30,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// From where on the streamer of a stream is told.
+    pub fn health_of(&self, stream: &StreamSettings) -> Limits {
+        let limits = self.health.clone();
+        match stream.latency {
+            Latency::Low => limits,
+            // A picture's time more or less is nothing to players that are ten seconds behind.
+            Latency::Standard => Limits { b_frames: u32::MAX, ..limits },
+        }
+    }
+
     /// The rules of a stream, where it has its own.
     pub fn rules_of(&self, stream: &StreamSettings) -> Rules {
         let takeover = stream.takeover.map(|takeover| match takeover {

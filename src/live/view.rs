@@ -2,40 +2,55 @@
 
 use super::Context;
 use super::hub::Live;
-use crate::api::{LiveHealth, LiveRendition, LiveState, LiveStream, LiveView, LogRow, Sample};
+use super::rehearsal;
+use crate::api::{LiveHealth, LiveRehearsal, LiveRendition, LiveState, LiveStream, LiveView, LogRow, Sample};
 use bytes::Bytes;
 use ingest::health::Verdict;
 use ingest::session::{Reason, State};
 use media::Track;
 use origin::{Audience, Catalog};
 use packager::Window;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
+use store::ApiToken;
 
 /// Answers from memory; never waits.
 pub struct View {
     context: Arc<Context>,
+    /// What the addresses of previews are made of.
+    token: ApiToken,
     audience: Audience,
 }
 
 impl View {
     /// The view of this server.
-    pub fn new(context: Arc<Context>) -> Self {
-        Self { context, audience: Audience::default() }
+    pub fn new(context: Arc<Context>, token: ApiToken) -> Self {
+        Self { context, token, audience: Audience::default() }
+    }
+
+    /// The hub's name for what a viewer asked for: a stream, or the rehearsal of one whose address it knows.
+    fn resolve<'a>(&self, asked: &'a str) -> Option<Cow<'a, str>> {
+        match rehearsal::preview(asked) {
+            None => Some(Cow::Borrowed(asked)),
+            Some((stream, token)) => {
+                self.token.preview_matches(stream, token).then(|| Cow::Owned(rehearsal::name_of(stream)))
+            }
+        }
     }
 }
 
 impl Catalog for View {
     fn window(&self, stream: &str) -> Option<Arc<Window>> {
-        Some(Arc::clone(&self.context.hub.newest(stream)?.window))
+        Some(Arc::clone(&self.context.hub.newest(&self.resolve(stream)?)?.window))
     }
 
     fn session(&self, stream: &str, session: &str) -> Option<Arc<Window>> {
-        Some(Arc::clone(&self.context.hub.session(stream, session)?.window))
+        Some(Arc::clone(&self.context.hub.session(&self.resolve(stream)?, session)?.window))
     }
 
     fn thumb(&self, stream: &str) -> Option<Bytes> {
-        self.context.hub.newest(stream)?.thumb()
+        self.context.hub.newest(&self.resolve(stream)?)?.thumb()
     }
 
     fn audience(&self) -> Option<&Audience> {
@@ -50,8 +65,20 @@ impl LiveView for View {
     }
 
     fn stream(&self, name: &str) -> Option<LiveStream> {
-        let (live, state) = self.context.hub.live_one(name)?;
+        let (live, state) = self.context.hub.live_one(&self.resolve(name)?)?;
         Some(self.describe(name, &live, state))
+    }
+
+    fn round_trip(&self, name: &str) -> Option<Duration> {
+        self.context.hub.last_round_trip(name)
+    }
+
+    fn rehearsal(&self, name: &str) -> Option<LiveRehearsal> {
+        let place = rehearsal::name_of(name);
+        let trial = self.context.hub.journal(&place)?.trial()?;
+        let preview = rehearsal::preview_name(name, &self.token.preview(name));
+        let live = self.context.hub.live_one(&place).map(|(live, state)| self.describe(&preview, &live, state));
+        Some(LiveRehearsal { live, health: self.health(&place), trial, longest: rehearsal::LONGEST, preview })
     }
 
     fn health(&self, name: &str) -> Option<LiveHealth> {

@@ -24,7 +24,7 @@ const looks = {
   },
   dashboard: () => {
     const text = (place) => document.querySelector(place)?.textContent ?? '';
-    const verdict = text('#health-title').replace('Health: ', '');
+    const verdict = text('.health h2').replace('Health: ', '');
     return { verdict, cure: text('.worst .cure'), live: text('.page-head .facts').includes('Live') };
   },
 };

@@ -187,11 +187,26 @@ impl Server {
     /// When the answer is not 200 or 201 with JSON.
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str) -> Value {
-        let bearer = format!("Bearer {}", self.api_token());
-        let answer = http::request(self.http, method, path, &[("authorization", bearer.as_str())], b"");
-        let answer = answer.unwrap_or_else(|e| panic!("{method} {path}: {e}"));
+        let answer = self.request(method, path, "");
         assert!(matches!(answer.status, 200 | 201), "{method} {path}: {}", answer.text());
         serde_json::from_str(&answer.text()).unwrap_or_else(|e| panic!("{method} {path}: {e}"))
+    }
+
+    /// Tells the API something as its operator; the answer, whatever it is, null when it has no body.
+    ///
+    /// # Panics
+    /// When the connection breaks.
+    #[track_caller]
+    pub fn tell(&self, method: &str, path: &str, body: &str) -> Value {
+        serde_json::from_str(&self.request(method, path, body).text()).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn request(&self, method: &str, path: &str, body: &str) -> Response {
+        let bearer = format!("Bearer {}", self.api_token());
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let answer = http::request(self.http, method, path, &headers, body.as_bytes());
+        answer.unwrap_or_else(|e| panic!("{method} {path}: {e}"))
     }
 
     /// GET over plain HTTP.

@@ -1,5 +1,5 @@
 /** The settings of a stream as its form holds them, and the change to send for what was edited. Pure. */
-import type { Slate, Stream, Takeover } from './shapes.ts';
+import type { Latency, Slate, Stream, Takeover } from './shapes.ts';
 
 export interface Settings {
   readonly title: string;
@@ -7,6 +7,7 @@ export interface Settings {
   /** The rungs, when `ladder` is `own`. */
   readonly rungs: string;
   readonly passthrough: boolean;
+  readonly latency: Latency;
   readonly window: 'default' | 'own';
   /** Seconds as typed, when `window` is `own`. */
   readonly windowS: string;
@@ -25,6 +26,7 @@ export function settingsOf(stream: Stream): Settings {
     ladder: stream.ladder === null ? 'default' : own ? 'own' : 'none',
     rungs: own ? (stream.ladder ?? '') : '',
     passthrough: stream.passthrough,
+    latency: stream.latency,
     window: stream.reconnectWindowS === null ? 'default' : 'own',
     windowS: stream.reconnectWindowS === null ? '' : String(stream.reconnectWindowS),
     takeover: stream.takeover ?? 'default',
@@ -53,6 +55,7 @@ function wire(settings: Settings): Record<string, unknown> {
     title: settings.title.trim(),
     ladder: settings.ladder === 'own' ? settings.rungs.trim() : settings.ladder,
     passthrough: settings.passthrough,
+    latency: settings.latency,
     reconnect_window_s: settings.window === 'own' ? Number(settings.windowS) : null,
     takeover: settings.takeover === 'default' ? null : settings.takeover,
     slate: settings.slate,

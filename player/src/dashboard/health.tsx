@@ -1,10 +1,12 @@
 /** How the stream is doing: the verdict, and for what is wrong the cure before the figures. */
 import { useSignalEffect, useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { useId } from 'preact/hooks';
 import { measured, rate, UNKNOWN, whole } from './figures.ts';
 import { Pairs, type Facts } from './pairs.tsx';
 import type { Room } from './room.ts';
-import { announced, headline, stateMeans, verdictMeans } from './said.ts';
-import type { Issue } from './shapes.ts';
+import { announced, headline, stateMeans, verdictMeans, type Said } from './said.ts';
+import type { Issue, Mendable } from './shapes.ts';
 import { lasted, moment } from './time.ts';
 import { ToneMark } from './tone.tsx';
 
@@ -12,46 +14,78 @@ export function HealthPanel({ room }: { room: Room }) {
   const health = room.health.value;
   const live = room.stream.value?.live ?? null;
   const verdict = health?.verdict ?? live?.verdict ?? 'no_data';
-  const said = headline(live?.state ?? 'off', verdict);
-  const [worst, ...others] = health?.issues ?? [];
   return (
-    <section class={`card-panel health ${said.tone}`} aria-labelledby="health-title">
-      <div class="health-head">
-        <ToneMark tone={said.tone} />
-        <h2 id="health-title">
-          <span class="unseen">Health: </span>
-          {said.word}
-        </h2>
-        {!worst && (live?.state ?? 'live') === 'live' && <p class="hint">{verdictMeans(verdict)}</p>}
-      </div>
+    <HealthCard
+      label={<span class="unseen">Health: </span>} said={headline(live?.state ?? 'off', verdict)} issues={health?.issues ?? []}
+      means={(live?.state ?? 'live') === 'live' ? verdictMeans(verdict) : null} nowMs={room.nowMs.value}
+    >
       <Announcer room={room} />
       {live && live.state !== 'live' && (
         <p class="standing">
           {stateMeans(live.state)} {live.slate ? 'Viewers see the slate.' : 'Viewers wait.'}
         </p>
       )}
-      {worst && <WorstIssue issue={worst} nowMs={room.nowMs.value} />}
+    </HealthCard>
+  );
+}
+
+export interface HealthCardProps {
+  /** Whose health it is, before the word for it. */
+  readonly label: ComponentChildren;
+  readonly said: Said;
+  /** Stands beside the word when there is no issue to name. */
+  readonly means: string | null;
+  /** Worst first. */
+  readonly issues: readonly Issue[];
+  readonly nowMs: number;
+  readonly children?: ComponentChildren;
+}
+
+export function HealthCard({ label, said, means, issues, nowMs, children }: HealthCardProps) {
+  const id = useId();
+  const [worst, ...others] = issues;
+  return (
+    <section class={`card-panel health ${said.tone}`} aria-labelledby={id}>
+      <div class="health-head">
+        <ToneMark tone={said.tone} />
+        <h2 id={id}>
+          {label}
+          {said.word}
+        </h2>
+        {!worst && means && <p class="hint">{means}</p>}
+      </div>
+      {children}
+      {worst && <WorstIssue issue={worst} nowMs={nowMs} />}
       {others.length > 0 && (
         <>
           <h3 class="small-head">Then</h3>
           <ul class="issues">
             {others.map((issue) => (
-              <li key={issue.code} class={issue.severity}>
-                <ToneMark tone={issue.severity} />
-                <div>
-                  <p>
-                    <span class="unseen">{issue.severity}: </span>
-                    {issue.problem}
-                  </p>
-                  <p class="cure-line">{issue.cure}</p>
-                  <Figures issue={issue} nowMs={room.nowMs.value} />
-                </div>
-              </li>
+              <Mend key={issue.code} what={issue}>
+                <Figures issue={issue} nowMs={nowMs} />
+              </Mend>
             ))}
           </ul>
         </>
       )}
     </section>
+  );
+}
+
+/** One thing to be mended among others; `children` is what was measured of it. */
+export function Mend({ what, children }: { what: Mendable; children: ComponentChildren }) {
+  return (
+    <li class={what.severity}>
+      <ToneMark tone={what.severity} />
+      <div>
+        <p>
+          <span class="unseen">{what.severity}: </span>
+          {what.problem}
+        </p>
+        <p class="cure-line">{what.cure}</p>
+        {children}
+      </div>
+    </li>
   );
 }
 

@@ -4,6 +4,7 @@ import './tone.css';
 import './dashboard.css';
 import './list.css';
 import './stream.css';
+import './outcome.css';
 import './server.css';
 import { signal } from '@preact/signals';
 import { render } from 'preact';

@@ -2,6 +2,7 @@
 import { batch, computed, signal } from '@preact/signals';
 import { Away, call, reason, refusal, Refusal, streamPath } from './client.ts';
 import { follow } from './follow.ts';
+import { decodeRehearsal, type Rehearsal } from './rehearsal.ts';
 import {
   decodeHealth, decodeLog, decodeLogRow, decodeSample, decodeSamples, decodeStats, decodeStream,
   type Health, type LogRow, type Sample, type Stats, type Stream,
@@ -21,6 +22,8 @@ export class Room {
   readonly stream = signal<Stream | null>(null);
   readonly health = signal<Health | null>(null);
   readonly stats = signal<Stats | null>(null);
+  /** Null before it was told, and from a server that knows none. */
+  readonly rehearsal = signal<Rehearsal | null>(null);
   /** Oldest first; null before the first answer. */
   readonly samples = signal<readonly Sample[] | null>(null);
   /** Oldest first; null before the first answer. */
@@ -118,6 +121,7 @@ export class Room {
       this.#well('events');
       if (name === 'health') this.health.value = decodeHealth(body);
       else if (name === 'stats') this.stats.value = decodeStats(body);
+      else if (name === 'rehearsal') this.rehearsal.value = decodeRehearsal(body);
       else if (name === 'sample') this.#sample(decodeSample(body));
       else if (name === 'log') this.#logged(decodeLogRow(body));
     });

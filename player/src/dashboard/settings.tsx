@@ -57,6 +57,18 @@ export function SettingsForm({ room, stream }: { room: Room; stream: Stream }) {
         </span>
       </label>
       <div class="field">
+        <label class="field-name" for="set-latency">
+          Latency
+        </label>
+        <select
+          id="set-latency" value={now.latency} onChange={(event) => edit({ latency: event.currentTarget.value as Settings['latency'] })}
+        >
+          <option value="low">Low: one to three seconds</option>
+          <option value="standard">Standard: about ten seconds, steadier on poor lines</option>
+        </select>
+        <span class="hint">Counts from the next session on.</span>
+      </div>
+      <div class="field">
         <label class="field-name" for="set-window">
           Reconnect window
         </label>

@@ -5,6 +5,7 @@ export type Verdict = 'no_data' | 'good' | 'ok' | 'bad';
 export type LiveState = 'live' | 'stalled' | 'reconnecting';
 export type Takeover = 'newest' | 'reject';
 export type Slate = 'last' | 'image' | 'off';
+export type Latency = 'low' | 'standard';
 
 export interface Rendition {
   readonly name: string;
@@ -48,6 +49,7 @@ export interface Stream {
   readonly takeover: Takeover | null;
   readonly slate: Slate;
   readonly slateImage: boolean;
+  readonly latency: Latency;
   readonly stoppedUntilMs: number | null;
   readonly createdMs: number | null;
   readonly keys: readonly Key[];
@@ -56,15 +58,19 @@ export interface Stream {
   readonly key: string | null;
 }
 
-export interface Issue {
+/** Something that is wrong, and what to do about it. */
+export interface Mendable {
   readonly code: string;
   readonly severity: 'warning' | 'bad';
+  readonly problem: string;
+  readonly cure: string;
+}
+
+export interface Issue extends Mendable {
   readonly value: number | null;
   readonly limit: number | null;
   readonly unit: string;
   readonly sinceMs: number | null;
-  readonly problem: string;
-  readonly cure: string;
 }
 
 export interface Measured {
@@ -133,6 +139,7 @@ export function decodeStream(body: unknown): Stream | null {
     takeover: word(field(body, 'takeover'), ['newest', 'reject'], null),
     slate: word(field(body, 'slate'), ['last', 'image', 'off'], 'last'),
     slateImage: field(body, 'slate_image') === true,
+    latency: word(field(body, 'latency'), ['low', 'standard'], 'low'),
     stoppedUntilMs: number(field(body, 'stopped_until_ms')),
     createdMs: number(field(body, 'created_ms')),
     keys: list(field(body, 'keys'), decodeKey),
@@ -177,18 +184,25 @@ export function decodeHealth(body: unknown): Health {
   };
 }
 
-/** An issue that says neither what is wrong nor what to do is none. */
 function decodeIssue(body: unknown): Issue | null {
+  const mendable = decodeMendable(body);
+  return mendable && {
+    ...mendable,
+    value: number(field(body, 'value')),
+    limit: number(field(body, 'limit')),
+    unit: text(field(body, 'unit')) ?? '',
+    sinceMs: number(field(body, 'since_ms')),
+  };
+}
+
+/** What says neither what is wrong nor what to do is nothing. */
+export function decodeMendable(body: unknown): Mendable | null {
   const problem = text(field(body, 'problem'));
   const cure = text(field(body, 'cure'));
   if (!problem && !cure) return null;
   return {
     code: text(field(body, 'code')) ?? '',
     severity: word(field(body, 'severity'), ['warning', 'bad'], 'warning'),
-    value: number(field(body, 'value')),
-    limit: number(field(body, 'limit')),
-    unit: text(field(body, 'unit')) ?? '',
-    sinceMs: number(field(body, 'since_ms')),
     problem: problem ?? '',
     cure: cure ?? '',
   };

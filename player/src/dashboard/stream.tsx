@@ -1,14 +1,14 @@
 /** `/dashboard/streams/NAME`: how it is doing, what comes in, and everything that can be set. */
-import { useSignal } from '@preact/signals';
-import type { ComponentType } from 'preact';
 import { useEffect, useMemo } from 'preact/hooks';
 import { Charts } from './charts.tsx';
 import { DockAddress } from './dock-address.tsx';
 import { Experience } from './experience.tsx';
 import { FactStrip, HealthPanel } from './health.tsx';
 import { Keys, NewKey } from './keys.tsx';
+import { LazyPreview } from './lazy-preview.tsx';
 import { Log } from './log.tsx';
 import { ObsSteps } from './obs.tsx';
+import { RehearsalPanel } from './rehearsal-card.tsx';
 import { Remove } from './remove.tsx';
 import { Renditions } from './renditions.tsx';
 import { Room } from './room.ts';
@@ -84,44 +84,41 @@ function Head({ room, stream }: { room: Room; stream: Stream | null }) {
 /** The upper half: what an operator looks at while the show runs; before it, how to begin. */
 function Watchtower({ room, stream }: { room: Room; stream: Stream }) {
   const { live } = stream;
+  const isRehearsed = (room.rehearsal.value?.state ?? 'none') !== 'none';
   if (!live) {
     return (
       <>
+        {isRehearsed && <RehearsalPanel room={room} />}
         <section class="card-panel" aria-labelledby="begin-title">
           <h2 id="begin-title">Go live</h2>
           <ObsSteps makeKey={<NewKey room={room} stream={stream} label="Make a new key…" />} />
         </section>
+        {!isRehearsed && <RehearsalPanel room={room} />}
         <Charts room={room} />
         {room.log.value && room.log.value.length > 0 && <Log room={room} />}
       </>
     );
   }
   return (
-    <div class="lookout">
-      <div>
-        <HealthPanel room={room} />
-        <FactStrip room={room} />
-        <Charts room={room} />
-      </div>
-      <div>
-        <div class="preview">
-          <LazyPreview name={room.name} />
+    <>
+      <div class="lookout">
+        <div>
+          <HealthPanel room={room} />
+          <FactStrip room={room} />
+          <Charts room={room} />
         </div>
-        <Renditions live={live} />
-        <Experience name={room.name} />
-        <Log room={room} />
+        <div>
+          <div class="preview">
+            <LazyPreview name={room.name} />
+          </div>
+          <Renditions live={live} />
+          <Experience name={room.name} />
+          <Log room={room} />
+        </div>
       </div>
-    </div>
+      <RehearsalPanel room={room} />
+    </>
   );
-}
-
-function LazyPreview({ name }: { name: string }) {
-  const part = useSignal<{ readonly Preview: ComponentType<{ name: string }> } | null>(null);
-  useEffect(() => {
-    // Without the player the page is still worth having: figures and words stay.
-    import('./preview.tsx').then(({ default: Preview }) => (part.value = { Preview }), () => undefined);
-  }, []);
-  return part.value ? <part.value.Preview name={name} /> : <span class="screen-place" />;
 }
 
 function Gone({ name }: { name: string }) {

@@ -124,7 +124,8 @@ async fn each_route_is_open_to_whom_it_should_be() {
     let (wrong, own, others) = (ApiToken::generate().unwrap(), bed.token.dock("show"), bed.token.dock("other"));
     let is_refused = |status: StatusCode| matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
     let public = ["/api/v1/live", "/api/v1/live/{name}", "/api/v1/live/{name}/beacon", "/api/v1/session"];
-    let docks = ["health", "stats", "events", "nginx-rtmp.xml"].map(|last| format!("/api/v1/streams/{{name}}/{last}"));
+    let docks = ["health", "stats", "events", "rehearsal", "nginx-rtmp.xml", "srs.json"]
+        .map(|last| format!("/api/v1/streams/{{name}}/{last}"));
     let mut guarded = 0;
     for (path, methods) in described["paths"].as_object().unwrap() {
         let address = path.replace("{name}", "show").replace("{id}", "abcdefgh");

@@ -7,7 +7,7 @@ use crate::usage::Meter;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use futures_util::StreamExt as _;
-use ingest::health::{Code, Issue, Measured, Report, Severity, Verdict};
+use ingest::health::{Code, Issue, Measured, Report, Severity, Trial, Verdict};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
@@ -59,6 +59,18 @@ impl LiveView for OneLive {
             measured: Measured::default(),
             report: Report { verdict: Verdict::Bad, issues: vec![issue] },
         })
+    }
+
+    fn round_trip(&self, name: &str) -> Option<Duration> {
+        (name == "show").then_some(Duration::from_micros(12_340))
+    }
+
+    fn rehearsal(&self, name: &str) -> Option<LiveRehearsal> {
+        let health = self.health(name)?;
+        let mut trial = Trial::default();
+        (0..60).for_each(|_| trial.look(&health.report));
+        let (live, longest) = (self.stream(name), Duration::from_secs(600));
+        Some(LiveRehearsal { live, health: Some(health), trial, longest, preview: "show~secret".into() })
     }
 
     fn samples(&self, name: &str, after_ms: i64) -> Vec<Sample> {
@@ -225,6 +237,9 @@ async fn a_stream_lives_from_its_adding_to_its_removal() {
     assert_eq!((&set["reconnect_window_s"], &set["takeover"]), (&json!(90), &Value::Null), "null is the default");
     let (_, set) = bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "slate": "off" }))).await;
     assert_eq!((&set["slate"], &set["slate_image"]), (&json!("off"), &json!(false)));
+    assert_eq!(set["latency"], "low");
+    let (_, set) = bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "latency": "standard" }))).await;
+    assert_eq!(set["latency"], "standard");
     let (status, refused) = bed.ask("PATCH", "/api/v1/streams/show", Some(json!({ "slate": "image" }))).await;
     assert!(refused["message"].as_str().unwrap().contains("PUT /api/v1/streams/show/slate"), "{refused}");
     assert_eq!(status, StatusCode::BAD_REQUEST);
@@ -252,7 +267,7 @@ async fn a_stream_lives_from_its_adding_to_its_removal() {
 
     let (_, audit) = bed.ask("GET", "/api/v1/audit?after=1", None).await;
     let acts: Vec<&str> = audit["rows"].as_array().unwrap().iter().map(|row| row["act"].as_str().unwrap()).collect();
-    let set = ["stream.set"; 4];
+    let set = ["stream.set"; 5];
     let rest = ["key.rotate", "key.revoke", "stream.stop", "stream.allow", "stream.remove"];
     assert_eq!(acts, [&set[..], &rest[..]].concat());
     assert!(!audit.to_string().contains(&key[12..]), "the audit holds no secret");
@@ -316,6 +331,33 @@ async fn a_scene_switcher_reads_it_as_nginx_rtmps() {
     assert_eq!(status, StatusCode::UNAUTHORIZED, "the operator's token is taken in no address");
     let (_, xml) = read(format!("/api/v1/streams/other/nginx-rtmp.xml?token={}", bed.token.dock("other"))).await;
     assert!(xml.contains("<live></live>"), "{xml}");
+
+    let (status, srs) = read(format!("/api/v1/streams/show/srs.json?token={token}")).await;
+    let srs: Value = serde_json::from_str(&srs).unwrap();
+    assert_eq!((status, &srs["code"]), (StatusCode::OK, &json!(0)));
+    let stream = &srs["streams"][0];
+    assert_eq!((&stream["name"], &stream["publish"]["active"]), (&json!("show"), &json!(true)), "{srs}");
+    assert_eq!((&stream["kbps"]["recv_30s"], &stream["video"]["height"]), (&json!(2_628), &json!(720)), "{srs}");
+    let (_, srs) = read(format!("/api/v1/streams/other/srs.json?token={}", bed.token.dock("other"))).await;
+    assert_eq!(serde_json::from_str::<Value>(&srs).unwrap()["streams"], json!([]));
+}
+
+#[tokio::test]
+async fn a_rehearsal_is_told_with_its_score_and_its_preview() {
+    let bed = Bed::new().await;
+    for name in ["show", "other"] {
+        bed.ask("POST", "/api/v1/streams", Some(json!({ "name": name }))).await;
+    }
+    let (_, told) = bed.ask("GET", "/api/v1/streams/show/rehearsal", None).await;
+    assert_eq!((&told["state"], &told["score"], &told["left_s"]), (&json!("running"), &json!(60), &json!(0)), "{told}");
+    let flaw = &told["flaws"][0];
+    assert_eq!(
+        (&flaw["code"], &flaw["seconds"], &flaw["cure"]),
+        (&json!("no_audio"), &json!(60), &json!("Unmute it."))
+    );
+    assert_eq!((&told["preview"], &told["health"]["verdict"]), (&json!("/watch/show~secret"), &json!("bad")));
+    let (_, told) = bed.ask("GET", "/api/v1/streams/other/rehearsal", None).await;
+    assert_eq!((&told["state"], &told["preview"], &told["left_s"]), (&json!("none"), &Value::Null, &Value::Null));
 }
 
 /// What a follower is told until it has been told `count` events of that name, or the end.
@@ -335,6 +377,7 @@ async fn a_stream_is_followed_as_it_goes_on() {
     let (_, stats) = bed.ask("GET", "/api/v1/streams/show/stats", None).await;
     assert_eq!((&stats["state"], &stats["bitrate_kbps"]), (&json!("live"), &json!(2_628.0)), "{stats}");
     assert_eq!((&stats["encoder"], &stats["verdict"]), (&json!("obs-studio"), &json!("bad")));
+    assert_eq!(stats["rtt_ms"], json!(12.3));
     let (_, history) = bed.ask("GET", "/api/v1/streams/show/history", None).await;
     assert_eq!((&history["step_ms"], &history["samples"][0]["fps"]), (&json!(1_000), &json!(30.0)));
     let (_, log) = bed.ask("GET", "/api/v1/streams/show/log", None).await;

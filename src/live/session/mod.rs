@@ -203,6 +203,8 @@ struct Session {
     notes: Notes,
     source: Option<Source>,
     away_since: Option<Instant>,
+    /// When it ends whatever its publisher does: a rehearsal's.
+    ends_at: Option<Instant>,
     slate: Slate,
     vitals: Vitals,
 }
@@ -505,7 +507,11 @@ impl Session {
                 vitals::tell(change, &self.journal);
             }
             self.journal.sample(&health.measured);
+            self.journal.look(&health.report);
             *lock(&self.live.health) = Some(health);
+        }
+        if self.ends_at.is_some_and(|at| now >= at) {
+            self.context.hub.close(&self.stream, Reason::RehearsalOver);
         }
     }
 

@@ -10,7 +10,8 @@ const AHEAD: u64 = 2;
 
 /// One session's notes. The store remembers them and writes them when it can, so nobody waits.
 pub struct Notes {
-    context: Arc<Context>,
+    /// `None` when nothing is kept.
+    context: Option<Arc<Context>>,
     newest: SessionNote,
     plan: Option<String>,
 }
@@ -20,8 +21,14 @@ impl Notes {
     pub fn new(context: &Arc<Context>, first: SessionNote, is_restorable: bool) -> Self {
         let plan = first.plan.clone();
         let newest = SessionNote { plan: plan.clone().filter(|_| is_restorable), ..first };
-        context.store.note_session(&newest);
-        Self { context: Arc::clone(context), newest, plan }
+        let notes = Self { context: Some(Arc::clone(context)), newest, plan };
+        notes.write();
+        notes
+    }
+
+    /// The notes of a session that nobody goes on with and whose numbers are nobody else's: they are written nowhere.
+    pub fn unwritten(first: SessionNote) -> Self {
+        Self { context: None, newest: first, plan: None }
     }
 
     /// Segment `msn` opens. While the publisher is away its time to return is not prolonged.
@@ -31,7 +38,7 @@ impl Notes {
         if !is_away {
             self.newest.seen_ms = now_ms();
         }
-        self.context.store.note_session(&self.newest);
+        self.write();
     }
 
     /// Another plan is needed to go on with the session.
@@ -44,12 +51,20 @@ impl Notes {
     /// Whether a restart of the server may go on with the session.
     pub fn set_restorable(&mut self, is_restorable: bool) {
         self.newest.plan = self.plan.clone().filter(|_| is_restorable);
-        self.context.store.note_session(&self.newest);
+        self.write();
     }
 
     /// The session is over.
     pub fn close(self) {
         let SessionNote { stream_id, session, next_msn, .. } = &self.newest;
-        self.context.store.close_session(stream_id, session, *next_msn);
+        if let Some(context) = &self.context {
+            context.store.close_session(stream_id, session, *next_msn);
+        }
+    }
+
+    fn write(&self) {
+        if let Some(context) = &self.context {
+            context.store.note_session(&self.newest);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::Context;
 use super::super::hub::Live;
+use super::super::rehearsal;
 use super::note::Notes;
 use super::plan::{self, Choices};
 use super::slate::Slate;
@@ -16,7 +17,7 @@ use media::{FeedItem, MediaTime};
 use packager::{Packager, SessionPlan, SourceFacts};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
-use store::{OpenSession, SessionNote, now_ms};
+use store::{Latency, OpenSession, SessionNote, now_ms};
 use tokio::sync::mpsc;
 use transcoder::{Output, Transcoder, TranscoderConfig};
 
@@ -55,15 +56,20 @@ impl Session {
                 .ok_or_else(|| anyhow::anyhow!("the stream {stream_name} was removed"))?,
         };
         let session = format!("{:x}-{}", now_ms(), context.epoch);
-        let first_msn = context.store.open_session(&stream.id, &session, now_ms()).await?;
+        let is_rehearsal = rehearsal::stream_of(stream_name).is_some();
+        let first_msn = match is_rehearsal {
+            false => context.store.open_session(&stream.id, &session, now_ms()).await?,
+            // Its URLs hold its own name, so its numbers are nobody else's.
+            true => 0,
+        };
         let keyframe_interval = match &source.arrival.key {
             Some(key) => key.keyframe_interval,
             None => Some(Duration::from_secs(2)),
         };
         let Choices { passthrough, rungs, withheld, reencoded, mut share, ladder, shape } =
             plan::choose(context, &stream.settings, keyframe_interval, &probed.facts)?;
-        // What the test card takes is there for anyone else.
-        if let (None, Some(share)) = (&source.arrival.key, &mut share) {
+        // What the test card or a rehearsal takes is there for any show.
+        if let Some(share) = share.as_mut().filter(|_| is_rehearsal || source.arrival.key.is_none()) {
             share.lend();
         }
         let audio_encoded = probed.facts.audio.as_ref().is_some_and(|a| !a.passthrough);
@@ -74,6 +80,7 @@ impl Session {
             first_msn,
             discontinuities: 0,
             target_s: if keyframe_interval.is_some_and(|i| i <= SHORT_KEYFRAME_MAX) { 2 } else { 4 },
+            low_latency: stream.settings.latency == Latency::Low,
             facts: probed.facts.clone(),
             passthrough,
             rungs: rungs.clone(),
@@ -125,14 +132,18 @@ impl Session {
             live: Arc::clone(&live),
             journal,
             target_s,
-            notes: Notes::new(context, note, is_restorable),
-            slate: Slate::new(stream.settings.slate, Instant::now()),
+            notes: if is_rehearsal { Notes::unwritten(note) } else { Notes::new(context, note, is_restorable) },
+            slate: Slate::new(if is_rehearsal { store::Slate::Off } else { stream.settings.slate }, Instant::now()),
             source: Some(source),
             away_since: None,
-            vitals: Vitals::new(context.settings.health.clone(), reencoded, Instant::now()),
+            ends_at: is_rehearsal.then(|| Instant::now() + rehearsal::LONGEST),
+            vitals: Vitals::new(context.settings.health_of(&stream.settings), reencoded, Instant::now()),
         };
         session.vitals.announced(&probed.announced.unwrap_or_default());
         session.employ(&probed.facts);
+        if is_rehearsal {
+            session.journal.rehearse();
+        }
         context.hub.show(stream_name, live);
         Ok((session, probed.backlog))
     }
@@ -154,6 +165,7 @@ impl Session {
             first_msn: note.next_msn,
             discontinuities: note.discontinuities,
             target_s: stored.target_s,
+            low_latency: stream.settings.latency == Latency::Low,
             facts: facts.clone(),
             passthrough: stored.passthrough,
             rungs: rungs.clone(),
@@ -191,7 +203,8 @@ impl Session {
             slate: Slate::new(stream.settings.slate, begun),
             source: None,
             away_since: Some(now),
-            vitals: Vitals::new(context.settings.health.clone(), None, now),
+            ends_at: None,
+            vitals: Vitals::new(context.settings.health_of(&stream.settings), None, now),
         };
         // Media time has gone on with the wall clock; a clock that was set back must not take it back.
         let since = (wall - (now - begun)).duration_since(stored.since()).unwrap_or_default();
@@ -212,7 +225,7 @@ impl Session {
     /// Starts the worker, if the session has work for one and none yet.
     pub(super) fn employ(&mut self, source: &SourceFacts) {
         if self.context.settings.budget.is_overdrawn() {
-            self.context.hub.dismiss_card(&self.stream);
+            self.context.hub.make_room(&self.stream);
         }
         let thumb_every = self.context.settings.thumb_every;
         let is_needed =

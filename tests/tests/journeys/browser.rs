@@ -170,18 +170,44 @@ fn the_watch_page_fits_a_phone() {
     assert_eq!(seen["sideways_scroll_px"], 0, "{seen}");
 }
 
-#[test]
-fn the_operators_pages_work_with_mouse_keyboard_and_phone_and_have_no_fault_axe_finds() {
-    let (server, _, _publisher) = live("show", &Clip { gop: 60, seconds: 60, ..Clip::default() });
+/// Runs one of the player's browser tests against the server, signed in with its token over TLS.
+#[track_caller]
+fn node_test(server: &Server, script: &str, settings: &[(&str, &str)]) {
     let mut command = Command::new(tool("node"));
-    command.args(["--test", "tests/dashboard.mjs"]).current_dir(workspace_dir().join("player")).stdin(Stdio::null());
+    command.args(["--test", script]).current_dir(workspace_dir().join("player")).stdin(Stdio::null());
     command.env("BASE_URL", format!("https://localhost:{}", server.https.port()));
     // The script asks the API itself too, and the certificate is the server's own.
-    command.env("NODE_TLS_REJECT_UNAUTHORIZED", "0").env("STREAM", "show").env("TOKEN", server.api_token());
+    command.env("NODE_TLS_REJECT_UNAUTHORIZED", "0").env("TOKEN", server.api_token()).envs(settings.iter().copied());
     let out = command.output().expect("node runs");
     let said = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success() && said.contains("# skipped 0"), "{said}{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
+fn the_operators_pages_work_with_mouse_keyboard_and_phone_and_have_no_fault_axe_finds() {
+    let (server, _, _publisher) = live("show", &Clip { gop: 60, seconds: 60, ..Clip::default() });
+    node_test(&server, "tests/dashboard.mjs", &[("STREAM", "show")]);
     assert!(!server.log().contains(&server.api_token()), "no token is logged");
+}
+
+#[test]
+fn the_pages_hold_without_a_stream_and_with_thirty_that_are_live() {
+    let server = Server::start();
+    // A new server has one stream, which is not live.
+    assert!(server.weir(&["stream", "remove", "demo"]).status.success());
+    node_test(&server, "tests/crowd.mjs", &[("LIVE", "0")]);
+    let clip = Clip { size: (320, 180), gop: 60, seconds: 90, ..Clip::default() };
+    let publishers: Vec<Publisher> = (0..30)
+        .map(|n| {
+            let name = format!("show-{n:02}");
+            let stream = server.add_stream(&name);
+            assert!(server.weir(&["stream", "set", &name, "--ladder", "none"]).status.success());
+            Publisher::push(&clip, &server.publish_url(&stream))
+        })
+        .collect();
+    eventually("all of them", || (server.metric("weir_streams_live") == 30.0).then_some(()));
+    node_test(&server, "tests/crowd.mjs", &[("LIVE", "30")]);
+    drop(publishers);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod faults;
 mod health;
 mod keys;
 mod life;
+mod monitoring;
 mod publish;
 mod serving;
 mod sessions;

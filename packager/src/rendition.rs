@@ -124,7 +124,8 @@ impl Rendition {
 
     /// The newest configuration of a video rendition; `None` before its first picture and for audio.
     pub fn video(&self) -> Option<Arc<VideoConfig>> {
-        match &self.shelf().inits.last()?.config {
+        let shelf = self.shelf();
+        match &shelf.inits.get(shelf.init? as usize)?.config {
             media::Config::Video(config) => Some(Arc::clone(config)),
             media::Config::Audio(_) => None,
         }

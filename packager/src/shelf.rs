@@ -61,6 +61,8 @@ impl Open {
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
     pub inits: Vec<Init>,
+    /// Which of them segments need that begin now.
+    pub init: Option<u32>,
     pub segments: VecDeque<Listed>,
     pub listed: usize,
     pub open: Option<Open>,
@@ -72,9 +74,20 @@ pub(crate) struct Shelf {
 impl Shelf {
     /// Begins segment `msn`. `wall` is what its EXT-X-PROGRAM-DATE-TIME says, cut to whole milliseconds.
     pub fn begin(&mut self, msn: u64, start: MediaTime, discontinuity: bool, wall: SystemTime) {
-        let init = self.inits.len().checked_sub(1).map(|n| n as u32);
+        let init = self.init;
         let lead = playlist::lead(discontinuity, wall);
         self.open = Some(Open { msn, start, discontinuity, init, parts: Vec::new(), lead, lines: String::new() });
+    }
+
+    /// Segments that begin from now on need this init section. One that was there before, as when a slate comes again and goes,
+    /// keeps its number: a session may see thousands of changes.
+    pub fn use_init(&mut self, init: Init) {
+        let known = self.inits.iter().position(|known| known.data == init.data);
+        let place = known.unwrap_or_else(|| {
+            self.inits.push(init);
+            self.inits.len() - 1
+        });
+        self.init = u32::try_from(place).ok();
     }
 
     /// Adds a part to the segment in progress. `base` is the rendition's.

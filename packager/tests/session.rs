@@ -39,6 +39,22 @@ fn without_low_latency_whole_segments_are_listed_as_soon_as_they_are_whole() {
 }
 
 #[test]
+fn a_configuration_that_comes_again_gets_the_init_section_it_had() {
+    let mut stage = Stage::new(|_| {});
+    for round in 0..8 {
+        stage.config = video_config(if round % 2 == 0 { 0 } else { 7 }, VideoCodec::H264);
+        stage.send(60, 60, true);
+    }
+    let needed: Vec<_> = stage.listed("source").segments.iter().filter_map(|segment| segment.init.clone()).collect();
+    assert!(
+        needed.len() >= 6 && needed[2..].iter().zip(&needed).all(|(later, earlier)| later == earlier),
+        "{needed:?}"
+    );
+    assert!(stage.rendition("source").init(1).is_some());
+    assert!(stage.rendition("source").init(2).is_none(), "a session that changes for ever takes no more memory");
+}
+
+#[test]
 fn a_segment_as_long_as_the_one_before_has_parts_as_equal_as_can_be() {
     let mut stage = Stage::new(|_| {});
     // 53 pictures: eight parts of six and one of five.

@@ -83,10 +83,10 @@ impl Writer {
         }
     }
 
-    /// Starts a new init section, for segments begun from now on.
+    /// Segments begun from now on need the init section of this configuration.
     pub fn set_config(&mut self, config: &Config) {
         self.config = Some(config.clone());
-        self.rendition.shelf().inits.push(Init { data: init::write(config), config: config.clone() });
+        self.rendition.shelf().use_init(Init { data: init::write(config), config: config.clone() });
     }
 
     /// The time just after the newest part, whatever its segment; `None` before the first.

@@ -198,5 +198,12 @@ pub async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Resu
         return Err(ApiError::not_found("not_live", "No stream of this name is live now.".into()));
     };
     let titles = api.titles.get(&api.store).await;
-    Ok(Json(LiveShape::new(live, titles.get(&name).map_or("", String::as_str), now_ms())))
+    // The preview of a rehearsal has a secret in its name, which is nothing to be shown.
+    let title = if is_preview(&name) { "Rehearsal" } else { titles.get(&name).map_or("", String::as_str) };
+    Ok(Json(LiveShape::new(live, title, now_ms())))
+}
+
+/// No stream's name has this mark.
+fn is_preview(name: &str) -> bool {
+    name.contains('~')
 }

@@ -6,7 +6,7 @@ import { call, streamPath } from './client.ts';
 import type { Room } from './room.ts';
 import type { Stream } from './shapes.ts';
 
-const BYTES_MAX = 8 * 1024 * 1024;
+const BYTES_MAX = 6 * 1024 * 1024;
 const TYPES = ['image/png', 'image/jpeg'];
 
 export function SlateImage({ room, stream }: { room: Room; stream: Stream }) {
@@ -19,7 +19,7 @@ export function SlateImage({ room, stream }: { room: Room; stream: Stream }) {
     if (!file) return;
     void doing.run(async () => {
       if (!TYPES.includes(file.type)) throw new Error(`${file.name} is no PNG or JPEG picture.`);
-      if (file.size > BYTES_MAX) throw new Error(`${file.name} is larger than 8 MiB. A picture of 1920×1080 is enough.`);
+      if (file.size > BYTES_MAX) throw new Error(`${file.name} is larger than 6 MiB. A picture of 1920×1080 is enough.`);
       await call('PUT', path, file);
       turn.value += 1;
       await room.refresh();
@@ -33,7 +33,7 @@ export function SlateImage({ room, stream }: { room: Room; stream: Stream }) {
   return (
     <div class="block slate">
       <h3>Slate image</h3>
-      <p class="hint">PNG or JPEG, at most 8 MiB. Shown while the encoder is away when the slate is “own image”.</p>
+      <p class="hint">PNG or JPEG, at most 6 MiB. Shown while the encoder is away when the slate is “own image”.</p>
       {stream.slateImage && <img src={`/api/v1${path}?turn=${turn.value}`} alt={`The slate image of ${stream.name}`} />}
       <input
         ref={field} type="file" accept={TYPES.join(',')} hidden onChange={(event) => {

@@ -78,6 +78,7 @@ fn a_rehearsal_is_told_about_and_seen_by_nobody_who_was_not() {
     let preview = told["preview"].as_str().and_then(|path| path.strip_prefix("/watch/")).expect("an address");
     server.play(preview);
     assert_eq!(server.get(&format!("/watch/{preview}")).status, 200);
+    assert_eq!(server.ask("GET", &format!("/api/v1/live/{preview}"))["title"], "Rehearsal");
     for stranger in ["show~rehearsal", "show~aaaa", &preview[..preview.len() - 1]] {
         assert_eq!(server.get(&format!("/live/{stranger}/index.m3u8")).status, 404, "{stranger}");
         assert_eq!(server.get(&format!("/api/v1/live/{stranger}")).status, 404, "{stranger}");

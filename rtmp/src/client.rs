@@ -20,12 +20,15 @@ use crate::amf0::{self, Value, object};
 use crate::chunk::{ChunkReader, ChunkWriter, Message, kind};
 use crate::connect;
 use crate::handshake::Handshake;
-use bytes::{BufMut, Bytes, BytesMut};
-use media::{AccessUnit, Announced, AudioCodec, AudioConfig, Config, MediaTime, VideoCodec, VideoConfig};
+use crate::tag;
+use bytes::{Bytes, BytesMut};
+use media::{AccessUnit, Announced, AudioConfig, Config, MediaTime, VideoConfig};
 use std::collections::VecDeque;
 
 /// Large enough that a frame is a handful of chunks; what OBS and ffmpeg servers accept (SRS uses 60,000).
 const CHUNK_SIZE: u32 = 60_000;
+/// Characters of a server's words that are passed on: more than a key has, so that who strikes it out finds it whole.
+const WORDS_MAX: usize = 1_024;
 /// Chunk streams as librtmp numbers them.
 const COMMANDS: u8 = 3;
 const VIDEO: u8 = 6;
@@ -54,6 +57,9 @@ impl std::fmt::Debug for Target {
 /// What happened on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublisherEvent {
+    /// The server took the `connect` command; the key has not been sent yet. Who only wants to know whether a server is there
+    /// closes now, without sending what [`Publisher::take_output`] has.
+    Connected,
     /// The server accepted; media may be sent.
     Started,
     /// The server ended the publishing in a friendly way.
@@ -154,6 +160,11 @@ impl Publisher {
         matches!(self.phase, Phase::Publishing { .. })
     }
 
+    /// The server has been told the name, which is the key; what it says from now on may be about that.
+    pub fn has_shown_name(&self) -> bool {
+        matches!(self.phase, Phase::Creating | Phase::Asking { .. } | Phase::Publishing { .. })
+    }
+
     /// Sends `onMetaData` made of the tracks to come. Optional, before the configurations.
     ///
     /// # Errors
@@ -164,31 +175,7 @@ impl Publisher {
         audio: Option<&AudioConfig>,
         announced: &Announced,
     ) -> Result<(), Error> {
-        let mut entries: Vec<(String, Value)> = Vec::new();
-        let mut put = |key: &str, value: Value| entries.push((key.to_owned(), value));
-        if let Some(video) = video {
-            put("width", f64::from(video.width).into());
-            put("height", f64::from(video.height).into());
-            put(
-                "videocodecid",
-                if video.codec == VideoCodec::H264 { 7.0 } else { f64::from(u32::from_be_bytes(*b"hvc1")) }.into(),
-            );
-            if let Some(fps) = announced.frame_rate.or(video.frame_rate) {
-                put("framerate", fps.into());
-            }
-        }
-        if let Some(audio) = audio {
-            put(
-                "audiocodecid",
-                if audio.codec == AudioCodec::Aac { 10.0 } else { f64::from(u32::from_be_bytes(*b"Opus")) }.into(),
-            );
-            put("audiosamplerate", f64::from(audio.sample_rate).into());
-            put("audiochannels", f64::from(audio.channels).into());
-            if let Some(bps) = announced.audio_bps {
-                put("audiodatarate", (bps / 1e3).into());
-            }
-        }
-        put("encoder", announced.encoder.as_deref().unwrap_or("Weir").into());
+        let entries = tag::metadata(video, audio, announced);
         let mut payload = BytesMut::new();
         for value in ["@setDataFrame".into(), "onMetaData".into(), Value::Object(entries)] {
             amf0::write(&mut payload, &value);
@@ -201,14 +188,9 @@ impl Publisher {
     /// # Errors
     /// [`Error::NotPublishing`].
     pub fn send_video_config(&mut self, config: &VideoConfig, at: MediaTime) -> Result<(), Error> {
-        let mut payload = BytesMut::with_capacity(config.record.len() + 8);
-        match config.codec {
-            VideoCodec::H264 => payload.put_slice(&[0x17, 0, 0, 0, 0]),
-            VideoCodec::Hevc => payload.put_slice(b"\x90hvc1"),
-        }
-        payload.put_slice(&config.record);
+        let payload = [tag::video_config(config.codec), &config.record].concat().into();
         let stamp = self.stamp(at);
-        self.media(VIDEO, kind::VIDEO, stamp, payload.freeze())
+        self.media(VIDEO, kind::VIDEO, stamp, payload)
     }
 
     /// Sends the audio configuration; needed before the first frame and at each change.
@@ -216,46 +198,22 @@ impl Publisher {
     /// # Errors
     /// [`Error::NotPublishing`].
     pub fn send_audio_config(&mut self, config: &AudioConfig, at: MediaTime) -> Result<(), Error> {
-        let mut payload = BytesMut::with_capacity(config.record.len() + 8);
-        match config.codec {
-            AudioCodec::Aac => payload.put_slice(&[0xaf, 0]),
-            AudioCodec::Opus => payload.put_slice(b"\x90Opus"),
-        }
-        payload.put_slice(&config.record);
+        let payload = [tag::audio_config(config.codec), &config.record].concat().into();
         let stamp = self.stamp(at);
-        self.media(AUDIO, kind::AUDIO, stamp, payload.freeze())
+        self.media(AUDIO, kind::AUDIO, stamp, payload)
     }
 
-    /// Sends one unit. The first thing sent has stamp 0; units before it are stamped 0 too.
+    /// Sends one unit. The first thing sent has stamp 0; units before it are stamped 0 too. Stamps wrap at 32 bits (49.7 days).
     ///
     /// # Errors
     /// [`Error::NotPublishing`].
     pub fn send_unit(&mut self, unit: &AccessUnit) -> Result<(), Error> {
         let stamp = self.stamp(unit.dts);
-        let mut payload = BytesMut::with_capacity(unit.data.len() + 8);
-        match &unit.config {
-            Config::Video(config) => {
-                let composition = self.stamp(unit.pts).saturating_sub(stamp).min(0x7f_ffff);
-                let frame = if unit.sync { 0x10 } else { 0x20 };
-                match config.codec {
-                    VideoCodec::H264 => payload.put_slice(&[frame | 7, 1]),
-                    VideoCodec::Hevc => {
-                        payload.put_u8(0x80 | frame | 1);
-                        payload.put_slice(b"hvc1");
-                    }
-                }
-                payload.put_uint(u64::from(composition), 3);
-                payload.put_slice(&unit.data);
-                self.media(VIDEO, kind::VIDEO, stamp, payload.freeze())
-            }
-            Config::Audio(config) => {
-                match config.codec {
-                    AudioCodec::Aac => payload.put_slice(&[0xaf, 1]),
-                    AudioCodec::Opus => payload.put_slice(b"\x91Opus"),
-                }
-                payload.put_slice(&unit.data);
-                self.media(AUDIO, kind::AUDIO, stamp, payload.freeze())
-            }
+        let head = tag::Head::of(unit, self.stamp(unit.pts).wrapping_sub(stamp));
+        let payload = [head.as_slice(), &unit.data].concat().into();
+        match unit.config {
+            Config::Video(_) => self.media(VIDEO, kind::VIDEO, stamp, payload),
+            Config::Audio(_) => self.media(AUDIO, kind::AUDIO, stamp, payload),
         }
     }
 
@@ -321,7 +279,7 @@ impl Publisher {
         let transaction = values.get(1).and_then(Value::as_number).unwrap_or(0.0);
         let text = |key: &str| {
             let found = values.iter().skip(2).rev().find_map(|v| v.get(key)).and_then(Value::as_str);
-            found.unwrap_or_default().chars().take(256).collect::<String>()
+            found.unwrap_or_default().chars().take(WORDS_MAX).collect::<String>()
         };
         let refused = || Error::Refused { code: text("code"), description: text("description") };
         match (name, self.phase) {
@@ -364,6 +322,7 @@ impl Publisher {
 
     fn create_stream(&mut self) {
         self.phase = Phase::Creating;
+        self.events.push_back(PublisherEvent::Connected);
         let name: Value = self.target.name.as_str().into();
         self.command(0, "releaseStream", 2.0, &[Value::Null, name.clone()]);
         self.command(0, "FCPublish", 3.0, &[Value::Null, name]);

@@ -1,15 +1,16 @@
-//! RTMP for strangers and to servers: a publisher's server side and an outbound publisher, both sans-I/O.
+//! RTMP for strangers and to servers: the server side of publishers and players, and an outbound publisher, all sans-I/O.
 //!
 //! Bytes go in, bytes and events come out; nothing here opens a socket, reads a clock, spawns or blocks. Everything a
 //! peer can send is bounded (DESIGN decision 2, RELIABILITY section 0): chunk buffers grow only with bytes received, AMF0
 //! is read without recursion, and whatever is malformed ends in an [`Error`] that ends that session alone.
 //!
-//! - [`ServerSession`]: handshake, `connect`, `publish`, media; the caller answers each publish request.
+//! - [`ServerSession`]: handshake, `connect`, `publish` or `play`, media; the caller answers each request.
+//! - [`packer`]: media as messages that all players of a stream can be sent as they are.
 //! - [`flv`]: what a video or audio message holds, classic FLV and Enhanced RTMP, without copying.
 //! - [`client::Publisher`]: connects, publishes and sends [`media::AccessUnit`]s.
 //! - [`chunk`] and [`amf0`]: the two layers below, public for fuzzing and tests.
 //!
-//! It is not a relay: `play` is refused. The digest handshake is rml_rtmp's, fed exactly its 3,073 bytes.
+//! It passes nothing on by itself: what players get is the caller's to send. The digest handshake is rml_rtmp's, fed exactly its 3,073 bytes.
 //!
 //! ```
 //! use rtmp::{Event, ServerSession};
@@ -21,6 +22,7 @@
 //!     match event {
 //!         Event::PublishRequested(publish) if publish.name == "secret" => session.accept_publish()?,
 //!         Event::PublishRequested(_) => session.refuse("NetStream.Publish.BadName", "That key is not known; check it."),
+//!         Event::PlayRequested(_) => session.refuse("NetStream.Play.StreamNotFound", "Nothing of that name is live."),
 //!         _media => {}
 //!     }
 //! }
@@ -35,9 +37,11 @@ mod connect;
 pub mod flv;
 mod handshake;
 mod metadata;
+pub mod packer;
 mod server;
+mod tag;
 
-pub use server::{Event, Publish, ServerSession};
+pub use server::{Event, Play, Publish, ServerSession};
 
 /// Why a session can't go on. Always the peer's fault; the connection is to be closed, and nothing retried on it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -111,7 +115,7 @@ pub enum Error {
     #[error("more than 8 message streams were created")]
     TooManyMessageStreams,
     /// More bytes than an unauthenticated connection may send.
-    #[error("more than 64 KiB were sent before publishing")]
+    #[error("more than 64 KiB were sent before publishing or playing")]
     TooMuchBeforePublish,
     /// The far server refused us (client only).
     #[error("the server refused: {code}: {description}")]

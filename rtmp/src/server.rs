@@ -7,7 +7,11 @@ use bytes::{Bytes, BytesMut};
 use media::Announced;
 use std::collections::VecDeque;
 
-/// Chunk size of what we send; only short answers.
+mod play;
+
+pub use play::Play;
+
+/// Chunk size of our answers. Players are told a larger one before their media.
 const CHUNK_SIZE: u32 = 4096;
 /// Bytes after which the publisher shall expect an acknowledgement from us, and we from it.
 const WINDOW_BYTES: u32 = 2_500_000;
@@ -15,7 +19,7 @@ const WINDOW_BYTES: u32 = 2_500_000;
 const WINDOW_BYTES_MIN: u32 = 4096;
 /// Message streams of one connection.
 const MESSAGE_STREAMS_MAX: u32 = 8;
-/// Bytes behind the handshake that may come before a publish is accepted.
+/// Bytes behind the handshake that may come before a publish or a play is accepted.
 const STRANGER_BYTES_MAX: u64 = 64 << 10;
 /// A stream name longer than this is no key.
 const NAME_BYTES_MAX: usize = 1024;
@@ -46,6 +50,11 @@ pub enum Event {
     },
     /// The publisher said goodbye (FCUnpublish, deleteStream, closeStream). Nothing more is read.
     Unpublished,
+    /// The peer wants to play. Answer with [`ServerSession::accept_play`] or [`ServerSession::refuse`]; until then nothing
+    /// more is read.
+    PlayRequested(Play),
+    /// The player said goodbye (deleteStream, closeStream). Nothing more is read.
+    PlayStopped,
 }
 
 /// A publish request. `Debug` hides the name and the query, as they hold the key.
@@ -74,14 +83,25 @@ enum Phase {
     /// Waiting for `connect`.
     Fresh,
     Connected(Connect),
-    /// A publish request on this message stream waits for the caller.
+    /// A request on this message stream waits for the caller.
     Deciding {
         stream: u32,
+        wish: Wish,
     },
     Publishing {
         stream: u32,
     },
+    Playing {
+        stream: u32,
+    },
     Closed,
+}
+
+/// What a peer asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Publish,
+    Play,
 }
 
 /// The server side of one connection. Does no I/O and reads no clock: give it what came from the socket, send what
@@ -92,7 +112,7 @@ pub struct ServerSession {
     writer: ChunkWriter,
     out: BytesMut,
     events: VecDeque<Event>,
-    /// Input that came behind a publish request, to be read after the answer.
+    /// Input that came behind a request, to be read after the answer.
     held: Vec<u8>,
     /// Bytes behind the handshake, for acknowledgements and the stranger's limit.
     received: u64,
@@ -141,7 +161,8 @@ impl ServerSession {
             self.phase = Phase::Fresh;
         }
         self.received += bytes.len() as u64;
-        if !matches!(self.phase, Phase::Publishing { .. } | Phase::Closed) && self.received > STRANGER_BYTES_MAX {
+        let is_stranger = !matches!(self.phase, Phase::Publishing { .. } | Phase::Playing { .. } | Phase::Closed);
+        if is_stranger && self.received > STRANGER_BYTES_MAX {
             return Err(Error::TooMuchBeforePublish);
         }
         self.read(&mut bytes)?;
@@ -165,6 +186,11 @@ impl ServerSession {
         self.out.split().freeze()
     }
 
+    /// Whether [`Self::take_output`] has something to give.
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
+    }
+
     /// The handshake is over.
     pub fn is_handshaken(&self) -> bool {
         !matches!(self.phase, Phase::Handshake(_))
@@ -175,7 +201,7 @@ impl ServerSession {
     /// # Errors
     /// As [`Self::input`].
     pub fn accept_publish(&mut self) -> Result<(), Error> {
-        let Phase::Deciding { stream } = self.phase else { return Ok(()) };
+        let Phase::Deciding { stream, wish: Wish::Publish } = self.phase else { return Ok(()) };
         self.phase = Phase::Publishing { stream };
         self.reader.trust();
         self.control(kind::USER_CONTROL, &[&[0, 0], &stream.to_be_bytes()[..]].concat());
@@ -184,21 +210,25 @@ impl ServerSession {
             self.command(stream, "onFCPublish", 0.0, &[Value::Null, start]);
         }
         self.on_status(stream, "status", "NetStream.Publish.Start", "Publishing may begin.");
-        let held = std::mem::take(&mut self.held);
-        self.read(&mut held.as_slice())
+        self.read_held()
     }
 
-    /// Ends the session with an error status on its message stream, at any time after the handshake: a publish request
+    /// Ends the session with an error status on its message stream, at any time after the handshake: a request
     /// denied, unusable media, an operator's stop. Send the output, then close the connection.
     pub fn refuse(&mut self, code: &str, text: &str) {
         let stream = match self.phase {
-            Phase::Deciding { stream } | Phase::Publishing { stream } => stream,
+            Phase::Deciding { stream, .. } | Phase::Publishing { stream } | Phase::Playing { stream } => stream,
             Phase::Connected(_) => u32::from(self.streams_open > 0),
             Phase::Handshake(_) | Phase::Fresh | Phase::Closed => return,
         };
         self.on_status(stream, "error", code, text);
         self.phase = Phase::Closed;
         self.held = Vec::new();
+    }
+
+    fn read_held(&mut self) -> Result<(), Error> {
+        let held = std::mem::take(&mut self.held);
+        self.read(&mut held.as_slice())
     }
 
     fn read(&mut self, bytes: &mut &[u8]) -> Result<(), Error> {
@@ -305,15 +335,20 @@ impl ServerSession {
                 let name = argument(0).and_then(Value::as_str).unwrap_or_default();
                 self.publish(stream, name).map_err(out_of_order)?;
             }
-            "play" | "play2" => {
-                let text = "This server gives streams as HLS; open http://HOST:8080/watch/NAME or /live/NAME/index.m3u8 instead.";
-                self.on_status(stream, "error", "NetStream.Play.Failed", text);
+            "play" => {
+                let name = argument(0).and_then(Value::as_str).unwrap_or_default();
+                self.play(stream, name).map_err(out_of_order)?;
             }
             "deleteStream" => {
                 self.streams_open = self.streams_open.saturating_sub(1);
                 self.unpublish();
+                self.stop_playing();
             }
-            "FCUnpublish" | "closeStream" => self.unpublish(),
+            "FCUnpublish" => self.unpublish(),
+            "closeStream" => {
+                self.unpublish();
+                self.stop_playing();
+            }
             // What we do not know needs no answer: encoders send vendor commands and do not wait.
             _ => {}
         }
@@ -339,15 +374,20 @@ impl ServerSession {
         Ok(())
     }
 
-    fn publish(&mut self, stream: u32, name: &str) -> Result<(), &'static str> {
-        let connect = match std::mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::Connected(connect) => connect,
+    /// A request on a message stream, of which a connection has one in its life.
+    fn decide(&mut self, stream: u32, wish: Wish) -> Result<Connect, &'static str> {
+        match std::mem::replace(&mut self.phase, Phase::Deciding { stream, wish }) {
+            Phase::Connected(connect) => Ok(connect),
             other => {
+                let is_playing = matches!(other, Phase::Playing { .. });
                 self.phase = other;
-                return Err("while already publishing");
+                Err(if is_playing { "while already playing" } else { "while already publishing" })
             }
-        };
-        self.phase = Phase::Deciding { stream };
+        }
+    }
+
+    fn publish(&mut self, stream: u32, name: &str) -> Result<(), &'static str> {
+        let connect = self.decide(stream, Wish::Publish)?;
         if name.len() > NAME_BYTES_MAX {
             self.refuse(
                 "NetStream.Publish.BadName",

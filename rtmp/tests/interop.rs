@@ -12,6 +12,7 @@ use rml_rtmp::sessions::{
 use rml_rtmp::time::RtmpTimestamp;
 use rtmp::client::{Publisher, PublisherEvent, Target};
 use rtmp::flv::{self, AudioPacket, VideoPacket};
+use rtmp::packer::{Packer, Packet};
 use rtmp::{Event, ServerSession};
 use std::sync::Arc;
 
@@ -63,8 +64,77 @@ fn a_foreign_client_publishes_and_its_media_arrives_whole() {
     assert_eq!(server.next_event(), Some(Event::Unpublished));
 }
 
+#[test]
+fn a_foreign_player_gets_the_media_whole_and_is_told_the_end() {
+    let mut server = ServerSession::new();
+    let mut client = connected(&mut server);
+    let request = client.request_playback("NAME".into()).expect("play");
+    settle(&mut client, &mut server, vec![request]);
+    assert!(matches!(server.next_event(), Some(Event::PlayRequested(p)) if p.name == "NAME" && p.app == "live"));
+    server.accept_play().expect("accepted");
+    let events = settle(&mut client, &mut server, vec![]);
+    assert!(events.contains(&ClientSessionEvent::PlaybackRequestAccepted), "{events:?}");
+
+    let (video, audio) = configs();
+    let mut packer = Packer::new(MediaTime::ZERO);
+    let mut sent = vec![packer.metadata(Some(&video), Some(&audio), &Announced::default())];
+    // Below and above the chunk size and what a stamp without extension holds.
+    let stamps = [(0, 100), (33, 200_000), (16_777_300, 65_531), (16_777_333, 300_000)];
+    for (stamp, size) in stamps {
+        let at = MediaTime::from_millis(stamp);
+        let config = Config::Video(Arc::clone(&video));
+        sent.push(packer.unit(&AccessUnit { config, dts: at, pts: at, sync: true, data: vec![7; size].into() }));
+        let config = Config::Audio(Arc::clone(&audio));
+        sent.push(packer.unit(&AccessUnit { config, dts: at, pts: at, sync: true, data: vec![8; 300].into() }));
+    }
+    let mut got = Vec::new();
+    let bytes: Vec<u8> = sent.iter().flat_map(Packet::pieces).flatten().copied().collect();
+    for piece in bytes.chunks(10_000) {
+        let results = client.handle_input(piece).expect("our media is legal");
+        sent_back(&mut server, results, &mut got);
+    }
+    assert!(
+        matches!(&got[0], ClientSessionEvent::StreamMetadataReceived { metadata } if metadata.video_width == Some(1280))
+    );
+    let video: Vec<_> = got
+        .iter()
+        .filter_map(|event| match event {
+            ClientSessionEvent::VideoDataReceived { data, timestamp } => Some((timestamp.value.into(), data.len() - 5)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(video, stamps);
+    let audio = got
+        .iter()
+        .filter(|event| matches!(event, ClientSessionEvent::AudioDataReceived { data, .. } if data.len() == 302));
+    assert_eq!(audio.count(), stamps.len());
+
+    server.end_play("The stream is over.");
+    let out = server.take_output();
+    let events = client.handle_input(&out).expect("the end is legal");
+    assert!(!events.is_empty(), "the foreign client hears of it");
+}
+
+/// As [`sent`], when nothing is to come back.
+fn sent_back(server: &mut ServerSession, results: Vec<ClientSessionResult>, events: &mut Vec<ClientSessionEvent>) {
+    let answer = sent(server, results, events);
+    assert!(answer.is_empty(), "nothing is to be said");
+}
+
 /// A foreign client that publishes to `server`.
 fn published(server: &mut ServerSession) -> ClientSession {
+    let mut client = connected(server);
+    let request = client.request_publishing("KEY".into(), PublishRequestType::Live).expect("publish");
+    settle(&mut client, server, vec![request]);
+    assert!(matches!(server.next_event(), Some(Event::PublishRequested(p)) if p.name == "KEY" && p.app == "live"));
+    server.accept_publish().expect("accepted");
+    let events = settle(&mut client, server, vec![]);
+    assert!(events.contains(&ClientSessionEvent::PublishRequestAccepted), "{events:?}");
+    client
+}
+
+/// A foreign client that is connected to `server`.
+fn connected(server: &mut ServerSession) -> ClientSession {
     let mut handshake = Handshake::new(PeerType::Client);
     server.input(&handshake.generate_outbound_p0_and_p1().expect("C0 and C1")).expect("C0 and C1");
     let Ok(HandshakeProcessResult::Completed { response_bytes, .. }) = handshake.process_bytes(&server.take_output())
@@ -77,12 +147,6 @@ fn published(server: &mut ServerSession) -> ClientSession {
     let request = client.request_connection("live".into()).expect("connect");
     let events = settle(&mut client, server, vec![request]);
     assert!(events.contains(&ClientSessionEvent::ConnectionRequestAccepted), "{events:?}");
-    let request = client.request_publishing("KEY".into(), PublishRequestType::Live).expect("publish");
-    settle(&mut client, server, vec![request]);
-    assert!(matches!(server.next_event(), Some(Event::PublishRequested(p)) if p.name == "KEY" && p.app == "live"));
-    server.accept_publish().expect("accepted");
-    let events = settle(&mut client, server, vec![]);
-    assert!(events.contains(&ClientSessionEvent::PublishRequestAccepted), "{events:?}");
     client
 }
 
@@ -162,7 +226,7 @@ fn our_publisher_is_understood_by_a_foreign_server() {
     assert!(matches!(&audio[1], (10, AudioPacket::Frame { codec: AudioCodec::Aac, data }) if data[..] == [7, 7]));
 }
 
-fn send_media(publisher: &mut Publisher) {
+fn configs() -> (Arc<VideoConfig>, Arc<AudioConfig>) {
     let video = Arc::new(VideoConfig {
         codec: VideoCodec::H264,
         record: Bytes::from_static(&[1, 2, 3]),
@@ -186,6 +250,11 @@ fn send_media(publisher: &mut Publisher) {
         object_type: 2,
         frame_samples: 1024,
     });
+    (video, audio)
+}
+
+fn send_media(publisher: &mut Publisher) {
+    let (video, audio) = configs();
     let start = MediaTime::from_millis(10_000);
     let at = |ticks| start + MediaTime::from_ticks(ticks);
     publisher.send_metadata(Some(&video), Some(&audio), &Announced::default()).expect("metadata");

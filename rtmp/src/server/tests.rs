@@ -58,6 +58,19 @@ impl Peer {
         self.send(kind::COMMAND, 0, &payload)
     }
 
+    /// A command on another message stream than the first.
+    fn send_on(&mut self, stream: u32, name: &str, arguments: &[Value]) {
+        let mut payload = BytesMut::new();
+        for value in [&[name.into(), 0.0.into(), Value::Null], arguments].concat() {
+            amf0::write(&mut payload, &value);
+        }
+        let message = Message { kind: kind::COMMAND, stream, timestamp: 0, payload: payload.freeze() };
+        let mut bytes = BytesMut::new();
+        self.writer.write(&mut bytes, 3, &message);
+        self.session.input(&bytes).expect("a command");
+        self.collect();
+    }
+
     fn connected() -> Self {
         let mut peer = Self::new();
         peer.command("connect", 1.0, &[object([("app", "/live/".into()), ("flashVer", "FMLE/3.0".into())])])
@@ -74,6 +87,16 @@ impl Peer {
         peer.session.accept_publish().expect("accepted");
         peer.collect();
         peer.answers.clear();
+        peer
+    }
+
+    fn playing() -> Self {
+        let mut peer = Self::connected();
+        peer.command("createStream", 2.0, &[Value::Null]).expect("createStream");
+        peer.command("play", 3.0, &[Value::Null, "NAME".into(), (-2000.0).into()]).expect("play");
+        assert!(matches!(peer.session.next_event(), Some(Event::PlayRequested(_))));
+        peer.session.accept_play().expect("accepted");
+        peer.collect();
         peer
     }
 
@@ -266,8 +289,6 @@ fn strangers_may_send_64_kib() {
 fn unknown_commands_and_message_types_are_ignored() {
     let mut peer = Peer::publishing();
     peer.command("vendorThing", 0.0, &[Value::Null]).expect("ignored");
-    peer.command("play", 0.0, &[Value::Null, "x".into()]).expect("refused in words");
-    assert_eq!(peer.status(), "NetStream.Play.Failed");
     for kind in [0, 7, 16, 19, 21, 255] {
         peer.send(kind, 0, &[1, 2, 3]).expect("ignored");
     }
@@ -341,6 +362,66 @@ fn goodbyes_end_the_session() {
 }
 
 #[test]
+fn a_player_is_told_the_start_and_the_end() {
+    let mut peer = Peer::playing();
+    assert_eq!(peer.status(), "NetStream.Play.Start");
+    peer.session.end_play("The stream is over.");
+    peer.collect();
+    let codes: Vec<_> =
+        peer.answers.iter().filter_map(|(_, values)| values.get(2)?.get("code")?.as_str().map(str::to_owned)).collect();
+    assert_eq!(codes[codes.len() - 2..], ["NetStream.Play.UnpublishNotify", "NetStream.Play.Stop"]);
+    peer.send(kind::VIDEO, 0, &[1]).expect("ignored");
+    assert_eq!(peer.session.next_event(), None);
+}
+
+#[test]
+fn a_play_request_hides_its_name_and_is_refused_in_words() {
+    let mut peer = Peer::connected();
+    peer.command("createStream", 2.0, &[Value::Null]).expect("createStream");
+    peer.command("play", 3.0, &[Value::Null, "NAME?token=1".into()]).expect("play");
+    let Some(Event::PlayRequested(play)) = peer.session.next_event() else { panic!("a request") };
+    assert_eq!((play.app.as_str(), play.name.as_str(), play.query.as_str()), ("live", "NAME", "token=1"));
+    assert!(!format!("{play:?}").contains("NAME"));
+    peer.session.accept_publish().expect("no answer to this request");
+    peer.session.refuse("NetStream.Play.StreamNotFound", "Nothing of that name is live.");
+    peer.collect();
+    assert_eq!(peer.status(), "NetStream.Play.StreamNotFound");
+}
+
+#[test]
+fn a_player_says_goodbye_and_may_say_a_lot_before() {
+    for goodbye in ["deleteStream", "closeStream"] {
+        let mut peer = Peer::playing();
+        for _ in 0..100 {
+            peer.send(kind::ACKNOWLEDGEMENT, 0, &[0; 1000]).expect("ignored");
+            peer.send(kind::VIDEO, 0, &[1]).expect("ignored");
+        }
+        peer.command("FCUnpublish", 0.0, &[Value::Null]).expect("ignored");
+        peer.command("pause", 0.0, &[Value::Null, Value::Boolean(true)]).expect("ignored");
+        assert_eq!(peer.session.next_event(), None);
+        peer.command(goodbye, 0.0, &[Value::Null, 1.0.into()]).expect(goodbye);
+        assert_eq!(peer.session.next_event(), Some(Event::PlayStopped));
+    }
+}
+
+#[test]
+fn a_connection_plays_or_publishes_once() {
+    let out_of_order = |r: Result<(), Error>| matches!(r, Err(Error::OutOfOrder { .. }));
+    for command in ["play", "publish"] {
+        assert!(out_of_order(Peer::playing().command(command, 4.0, &[Value::Null, "NAME".into()])));
+        assert!(out_of_order(Peer::publishing().command(command, 4.0, &[Value::Null, "NAME".into()])));
+    }
+}
+
+#[test]
+fn media_is_played_on_the_first_message_stream_alone() {
+    let mut peer = Peer::connected();
+    peer.send_on(2, "play", &["NAME".into()]);
+    assert_eq!(peer.status(), "NetStream.Play.Failed");
+    assert_eq!(peer.session.next_event(), None);
+}
+
+#[test]
 fn our_publisher_is_refused_in_the_servers_words() {
     let mut publisher =
         Publisher::new(Target { app: "live".into(), tc_url: "rtmp://h/live".into(), name: "bad".into() })
@@ -361,15 +442,15 @@ fn our_publisher_is_refused_in_the_servers_words() {
 
 proptest! {
     #[test]
-    fn random_bytes_behind_a_handshake_never_panic(bytes in proptest::collection::vec(prop_oneof![0u8..24, any::<u8>()], 0..2000), publishing in any::<bool>()) {
-        let mut peer = if publishing { Peer::publishing() } else { Peer::connected() };
+    fn random_bytes_behind_a_handshake_never_panic(bytes in proptest::collection::vec(prop_oneof![0u8..24, any::<u8>()], 0..2000), begin in 0..3) {
+        let mut peer = [Peer::connected, Peer::publishing, Peer::playing][begin as usize]();
         let _answer = peer.session.input(&bytes);
         while peer.session.next_event().is_some() {}
     }
 
     #[test]
-    fn random_messages_never_panic(kinds in proptest::collection::vec(0u8..24, 1..12), body in proptest::collection::vec(prop_oneof![0u8..20, any::<u8>()], 0..200)) {
-        let mut peer = Peer::publishing();
+    fn random_messages_never_panic(kinds in proptest::collection::vec(0u8..24, 1..12), body in proptest::collection::vec(prop_oneof![0u8..20, any::<u8>()], 0..200), playing in any::<bool>()) {
+        let mut peer = if playing { Peer::playing() } else { Peer::publishing() };
         for kind in kinds {
             if peer.send(kind, 0, &body).is_err() {
                 break;

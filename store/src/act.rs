@@ -1,32 +1,11 @@
-//! One door for every change: who did what to which stream, the change and its audit row in one transaction.
+//! What an operator may do to a stream and its keys, each an [`Act`] with its audit row.
 
-use crate::audit::{self, AuditRow};
-use crate::database::{Argument, Transaction};
+use crate::change::Change;
+use crate::database::Argument;
 use crate::stream::{read_key, read_stream, stream_columns};
-use crate::{Error, Slate, Store, Stream, StreamKey, StreamPatch, StreamSettings, Takeover, check_name, slate};
+use crate::{Actor, Error, Slate, Store, Stream, StreamKey, StreamPatch, StreamSettings, Takeover, check_name, slate};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// Who makes a change, as the audit row will say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Actor {
-    /// The command line on the machine that holds the data directory.
-    Cli,
-    /// The API with the operator's token; the address it came from.
-    Api(String),
-    /// The server itself, at its first start.
-    Server,
-}
-
-impl Actor {
-    fn name(&self) -> String {
-        match self {
-            Self::Cli => "cli".into(),
-            Self::Api(from) => format!("api {from}"),
-            Self::Server => "server".into(),
-        }
-    }
-}
 
 /// One change an operator may make. Whoever can open the database or holds the API token may make all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,35 +131,15 @@ impl Store {
     /// With [`crate::Fault::Caller`] when the change cannot be made (nothing was changed), else when the database did
     /// not answer: whether the change was made is then not known, which only a lost connection to Postgres can bring.
     pub async fn perform(&self, actor: &Actor, act: &Act, now_ms: i64) -> Result<Outcome, Error> {
-        let mut transaction = self.database().begin().await?;
-        // First, because this row keeps changes in one line on Postgres too: seq and the chain have no gap.
-        let (seq, head) = audit::take_number(&mut transaction).await?;
-        let change = Change { transaction: &mut transaction, now_ms };
+        let mut change = self.begin_change(now_ms).await?;
         let (stream, key, detail) = change.make(act).await?;
-        let row = AuditRow {
-            seq,
-            at_ms: now_ms,
-            actor: actor.name(),
-            act: act.word().into(),
-            target: act.name().into(),
-            detail: detail.to_string(),
-        };
-        audit::append(&mut transaction, &row, &head).await?;
-        transaction.commit().await?;
-        let revision = u64::try_from(seq).unwrap_or(0);
-        self.announce(revision);
+        let revision = self.keep_change(change, actor, act.word(), act.name(), &detail).await?;
         Ok(Outcome { stream, key, revision })
     }
 }
 
-/// One change being made inside its transaction.
-struct Change<'t> {
-    transaction: &'t mut Transaction,
-    now_ms: i64,
-}
-
-impl Change<'_> {
-    async fn make(mut self, act: &Act) -> Result<(Stream, Option<StreamKey>, Value), Error> {
+impl Change {
+    async fn make(&mut self, act: &Act) -> Result<(Stream, Option<StreamKey>, Value), Error> {
         match act {
             Act::AddStream { name, settings } => {
                 let key = self.add(name, settings).await?;
@@ -222,6 +181,7 @@ impl Change<'_> {
             Act::RemoveStream { name } => {
                 let stream = self.stream(name).await?;
                 self.remove_slate(&stream.id).await?;
+                self.remove_targets(&stream.id).await?;
                 self.transaction
                     .execute(
                         "remove the stream",
@@ -342,7 +302,7 @@ impl Change<'_> {
 
     async fn write_settings(&mut self, stream_id: &str, settings: &StreamSettings) -> Result<(), Error> {
         settings.check()?;
-        let values: [Argument; 8] = [
+        let own: [Argument; 8] = [
             stream_id.into(),
             settings.title.as_str().into(),
             settings.ladder.as_deref().into(),
@@ -353,12 +313,14 @@ impl Change<'_> {
             settings.latency.as_str().into(),
         ];
         const UPDATE: &str = "update streams set title = $2, ladder = $3, passthrough = $4, reconnect_window_s = $5, \
-            takeover = $6, slate = $7, latency = $8 where id = $1";
+            takeover = $6, slate = $7, latency = $8, record = $9, record_renditions = $10, record_visibility = $11, \
+            keep_days = $12, keep_bytes = $13, keep_count = $14 where id = $1";
+        let values: Vec<Argument> = own.into_iter().chain(settings.recording.values()).collect();
         self.transaction.execute("change the stream", UPDATE, &values).await?;
         Ok(())
     }
 
-    async fn stream(&mut self, name: &str) -> Result<Stream, Error> {
+    pub(crate) async fn stream(&mut self, name: &str) -> Result<Stream, Error> {
         const STREAM: &str = concat!("select ", stream_columns!(), " from streams s where s.name = $1");
         const KEYS: &str = "select id, created_ms, expires_ms, keyframe_interval_ms from stream_keys \
             where stream_id = $1 and revoked_ms is null order by created_ms, id";
@@ -380,5 +342,6 @@ fn describe(settings: &StreamSettings) -> Value {
         "takeover": settings.takeover.map(Takeover::as_str),
         "slate": settings.slate.as_str(),
         "latency": settings.latency.as_str(),
+        "recording": settings.recording.describe(),
     })
 }

@@ -127,6 +127,19 @@ impl Database {
         })
     }
 
+    /// Runs one statement that writes, as a transaction of its own; how many rows it changed.
+    pub(crate) async fn execute(
+        &self,
+        doing: &'static str,
+        sql: &'static str,
+        arguments: &[Argument],
+    ) -> Result<u64, Error> {
+        let mut transaction = self.begin().await?;
+        let changed = transaction.execute(doing, sql, arguments).await?;
+        transaction.commit().await?;
+        Ok(changed)
+    }
+
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite { writer, readers } => {
@@ -217,6 +230,19 @@ impl From<Option<i64>> for Argument {
     }
 }
 
+/// Counts beyond what a bigint holds, which nothing reaches, become its largest number.
+impl From<u64> for Argument {
+    fn from(count: u64) -> Self {
+        Self::from(Some(count))
+    }
+}
+
+impl From<Option<u64>> for Argument {
+    fn from(count: Option<u64>) -> Self {
+        Self::Int(count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+}
+
 /// One row of an answer; columns by their place in the `select`.
 pub(crate) enum Row {
     Sqlite(SqliteRow),
@@ -242,12 +268,28 @@ impl Row {
         column!(self, at, Option<String>)
     }
 
+    /// One of the words a choice is stored as.
+    pub(crate) fn word<T: std::str::FromStr>(&self, at: usize) -> Result<T, Error> {
+        let text = self.text(at)?;
+        text.parse().map_err(|_| Error::Unreadable { what: format!("column {at} is {text:?}") })
+    }
+
     pub(crate) fn int(&self, at: usize) -> Result<i64, Error> {
         column!(self, at, i64)
     }
 
     pub(crate) fn int_or_null(&self, at: usize) -> Result<Option<i64>, Error> {
         column!(self, at, Option<i64>)
+    }
+
+    /// A number that is never negative.
+    pub(crate) fn count(&self, at: usize) -> Result<u64, Error> {
+        let number = self.int(at)?;
+        u64::try_from(number).map_err(|_| Error::Unreadable { what: format!("column {at} is {number}") })
+    }
+
+    pub(crate) fn count_or_null(&self, at: usize) -> Result<Option<u64>, Error> {
+        self.int_or_null(at)?.map(|_| self.count(at)).transpose()
     }
 }
 

@@ -81,12 +81,49 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// No recording has this id, or it was deleted for good.
+    #[error("there is no recording {id:?}")]
+    NoSuchRecording {
+        /// What was asked for.
+        id: String,
+    },
+    /// The session is being recorded already.
+    #[error("the stream {name:?} is being recorded already; stop that recording first")]
+    RecordedAlready {
+        /// The stream.
+        name: String,
+    },
+    /// The recording is in no state for what was asked.
+    #[error("the recording {id} {why}")]
+    NotNow {
+        /// The recording.
+        id: String,
+        /// What it is, and what to do first, as a verb phrase.
+        why: &'static str,
+    },
+    /// A cursor that no list gave, or one of another order.
+    #[error("the cursor belongs to no list of this order; begin with the first page")]
+    BadCursor,
     /// The stream has no usable key of this id.
     #[error("the stream {name:?} has no active key {key_id:?}")]
     NoSuchKey {
         /// The stream.
         name: String,
         /// The key's public id.
+        key_id: String,
+    },
+    /// No target has this id.
+    #[error("there is no target {id:?}")]
+    NoSuchTarget {
+        /// What was asked for.
+        id: String,
+    },
+    /// What is sealed was sealed with a master key that is not at hand.
+    #[error(
+        "keys of targets are sealed with the master key {key_id}, which is another one than this; use the file master-key of the server that sealed them, or remove the targets"
+    )]
+    OtherMasterKey {
+        /// The id of the one that is needed.
         key_id: String,
     },
 }
@@ -100,6 +137,12 @@ impl Error {
             | Self::BadSetting { .. }
             | Self::NoSuchStream { .. }
             | Self::StreamExists { .. }
+            | Self::NoSuchRecording { .. }
+            | Self::RecordedAlready { .. }
+            | Self::NotNow { .. }
+            | Self::BadCursor
+            | Self::NoSuchTarget { .. }
+            | Self::OtherMasterKey { .. }
             | Self::NoSuchKey { .. } => Fault::Caller,
             Self::Open { .. } | Self::Unavailable { .. } | Self::NoRandomness => Fault::Database,
             Self::TooNew { .. } | Self::Unreadable { .. } => Fault::Data,

@@ -136,9 +136,14 @@ impl ApiToken {
         equal(&hash_text(&self.preview(stream)), &hash_text(given))
     }
 
+    /// A secret of 256 bits for one purpose (HMAC-SHA-256 over its name), which tells nothing of this one or of others. Purposes
+    /// begin with different words.
+    pub(crate) fn derive(&self, purpose: &str) -> hmac::Tag {
+        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.text.as_bytes()), purpose.as_bytes())
+    }
+
     fn derived(&self, purpose: &str, stream: &str) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.text.as_bytes());
-        let tag = hmac::sign(&key, format!("{purpose} {stream}").as_bytes());
+        let tag = self.derive(&format!("{purpose} {stream}"));
         base32().encode(&tag.as_ref()[..SECRET_BYTES])
     }
 }

@@ -1,5 +1,5 @@
 use crate::database::Row;
-use crate::{Error, Latency, Slate};
+use crate::{Error, Latency, RecordingRules, RecordingRulesPatch, Slate};
 
 /// Longest title kept, characters.
 const TITLE_CHARS_MAX: usize = 200;
@@ -48,6 +48,8 @@ pub struct StreamSettings {
     pub slate: Slate,
     /// What its playlists offer.
     pub latency: Latency,
+    /// How it is recorded.
+    pub recording: RecordingRules,
 }
 
 impl Default for StreamSettings {
@@ -60,6 +62,7 @@ impl Default for StreamSettings {
             takeover: None,
             slate: Slate::Last,
             latency: Latency::Low,
+            recording: RecordingRules::default(),
         }
     }
 }
@@ -112,6 +115,8 @@ pub struct StreamPatch {
     pub slate: Option<Slate>,
     /// Other playlists.
     pub latency: Option<Latency>,
+    /// Other rules for recordings.
+    pub recording: RecordingRulesPatch,
 }
 
 impl StreamPatch {
@@ -142,6 +147,7 @@ impl StreamPatch {
         if let Some(latency) = self.latency {
             settings.latency = latency;
         }
+        self.recording.apply(&mut settings.recording);
     }
 }
 
@@ -205,27 +211,29 @@ impl StreamSettings {
             let why = format!("outside 0 to {RECONNECT_WINDOW_MAX_S} s");
             return Err(Error::BadSetting { setting: "reconnect_window_s", why });
         }
-        match &self.ladder {
-            Some(ladder) if ladder.len() > LADDER_BYTES_MAX => {
-                Err(Error::BadSetting { setting: "ladder", why: format!("longer than {LADDER_BYTES_MAX} bytes") })
-            }
-            _ => Ok(()),
+        if self.ladder.as_ref().is_some_and(|ladder| ladder.len() > LADDER_BYTES_MAX) {
+            let why = format!("longer than {LADDER_BYTES_MAX} bytes");
+            return Err(Error::BadSetting { setting: "ladder", why });
         }
+        self.recording.check()
     }
 }
 
 /// The columns [`read_stream`] wants, in its order.
 macro_rules! stream_columns {
     () => {
-        "s.id, s.name, s.created_ms, s.title, s.ladder, s.passthrough, s.next_msn, s.session, s.session_seen_ms, \
-        s.reconnect_window_s, s.takeover, s.stopped_until_ms, s.slate, \
-        (select count(*) from stream_slates i where i.stream_id = s.id), s.latency"
+        concat!(
+            "s.id, s.name, s.created_ms, s.title, s.ladder, s.passthrough, s.next_msn, s.session, s.session_seen_ms, \
+            s.reconnect_window_s, s.takeover, s.stopped_until_ms, s.slate, \
+            (select count(*) from stream_slates i where i.stream_id = s.id), s.latency, ",
+            $crate::recording::rules_columns!()
+        )
     };
 }
 pub(crate) use stream_columns;
 
 /// How many columns [`stream_columns`] are, so that others can follow them.
-pub(crate) const STREAM_COLUMNS: usize = 15;
+pub(crate) const STREAM_COLUMNS: usize = 21;
 
 /// A stream without its keys.
 pub(crate) fn read_stream(row: &Row) -> Result<Stream, Error> {
@@ -246,6 +254,7 @@ pub(crate) fn read_stream(row: &Row) -> Result<Stream, Error> {
             takeover: row.text_or_null(10)?.and_then(|t| t.parse().ok()),
             slate: row.text(12)?.parse().unwrap_or_default(),
             latency: row.text(14)?.parse().unwrap_or_default(),
+            recording: RecordingRules::read(row, 15)?,
         },
         has_slate_image: row.int(13)? != 0,
         next_msn: u64::try_from(next_msn)

@@ -3,35 +3,23 @@
 // An `unwrap` that fails is a test that fails; clippy knows that only inside the test functions themselves.
 #![allow(clippy::unwrap_used)]
 
+#[macro_use]
 mod bed;
+mod keeping;
+mod library;
+mod playback;
+mod recordings;
+mod targets;
 
 use bed::Bed;
 use std::time::Duration;
 use store::{
-    Act, Actor, ApiToken, Error, Fault, Latency, Outcome, Previous, STOP_HOLD, SessionNote, Slate, Store, Stream,
-    StreamPatch, StreamSettings, Takeover,
+    Act, Actor, ApiToken, Error, Fault, Latency, Outcome, Previous, RecordingRules, STOP_HOLD, SessionNote, Slate,
+    Store, Stream, StreamPatch, StreamSettings, Takeover,
 };
 use tokio_util::sync::CancellationToken;
 
 const NOW_MS: i64 = 1_800_000_000_000;
-
-macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Bed::sqlite()).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test]
-            async fn $name() {
-                let Some(bed) = super::Bed::postgres() else { return };
-                super::$name(bed).await;
-            })*
-        }
-    };
-}
 
 on_both!(
     a_new_stream_is_listed_with_one_key,
@@ -91,6 +79,7 @@ async fn a_new_stream_is_listed_with_one_key(bed: Bed) {
         takeover: Some(Takeover::Reject),
         slate: Slate::Off,
         latency: Latency::Standard,
+        recording: RecordingRules::default(),
     };
     let made = perform(&store, Act::AddStream { name: "stage".into(), settings: settings.clone() }).await.unwrap();
     add(&store, "alley").await;

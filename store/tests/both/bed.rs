@@ -9,6 +9,25 @@ use std::time::{Duration, Instant};
 use store::{Location, Store};
 use tempfile::TempDir;
 
+/// Runs each of these tests on a bed of both kinds. The module that says so has [`Bed`] in scope.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Bed::sqlite()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(bed) = super::Bed::postgres() else { return };
+                super::$name(bed).await;
+            })*
+        }
+    };
+}
+
 /// Where a test's store lives; dropped after the test.
 pub struct Bed {
     pub location: Location,

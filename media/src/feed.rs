@@ -128,9 +128,9 @@ impl Feed {
 
     /// A reader that starts at the newest sync picture, or at the live edge when there is none.
     pub fn subscribe_at_sync(&self) -> FeedReader {
-        let ring = self.shared.ring();
-        let next = ring.last_sync.filter(|n| *n >= ring.first).unwrap_or(ring.first + ring.items.len() as u64);
-        FeedReader { shared: Arc::clone(&self.shared), next, lost_until_sync: 0 }
+        let mut reader = self.subscribe();
+        reader.seek_to_sync();
+        reader
     }
 }
 
@@ -175,6 +175,14 @@ impl FeedReader {
             }
             None => ring.end.map(Err),
         }
+    }
+
+    /// Goes back to the newest sync picture, or to the live edge when there is none; what was lost before is not told of.
+    pub fn seek_to_sync(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let ring = shared.ring();
+        self.next = ring.last_sync.filter(|n| *n >= ring.first).unwrap_or(ring.first + ring.items.len() as u64);
+        self.lost_until_sync = 0;
     }
 
     fn skip_to_sync(&mut self, ring: &Ring) {
@@ -249,6 +257,22 @@ mod tests {
         let Some(Ok(FeedItem::Unit(unit))) = reader.try_next() else { panic!("a unit") };
         assert!(unit.sync);
         assert_eq!(unit.pts.as_millis(), 15);
+    }
+
+    #[test]
+    fn a_reader_goes_back_to_the_newest_keyframe() {
+        let feed = Feed::new(100, 1 << 20);
+        let mut reader = feed.subscribe();
+        for n in 0..9 {
+            feed.push(picture(n, n % 4 == 0));
+        }
+        while reader.try_next().is_some() {}
+        for n in 9..11 {
+            feed.push(picture(n, false));
+        }
+        reader.seek_to_sync();
+        let Some(Ok(FeedItem::Unit(unit))) = reader.try_next() else { panic!("a unit") };
+        assert_eq!((unit.pts.as_millis(), unit.sync), (8, true));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Document {
 
 impl Document {
     /// Wraps a rendered text.
-    pub(crate) fn new(text: String) -> Self {
+    pub fn new(text: String) -> Self {
         let mut hash = DefaultHasher::new();
         hash.write(text.as_bytes());
         Self {

@@ -2,8 +2,9 @@
 //! playlists that list them.
 //!
 //! It is not a server and not a transcoder: it opens no socket and no file, starts no thread and reads no clock; times come
-//! in with the units. The roof owns a [`Packager`] per session and feeds it; the origin (and later the archive) reads the
-//! session's [`Window`], which wakes them through `tokio::sync::watch` channels.
+//! in with the units. The roof owns a [`Packager`] per session and feeds it; the origin and the archive read the session's
+//! [`Window`], which wakes them through `tokio::sync::watch` channels. The text of playlists of what the archive keeps is made
+//! here too ([`vod`]), and its segments are turned back into access units ([`Unpacker`]).
 //!
 //! How a session goes: the [`Prober`] looks at the first units and says what the source is. A [`SessionPlan`] is made of
 //! that. From then on each unit of the source goes to [`Packager::source`], and the [`Cue`]s that come back go to the
@@ -33,9 +34,12 @@
 
 mod bandwidth;
 mod cmaf;
+mod coding;
 mod cutter;
 mod document;
+mod follow;
 mod lane;
+mod movie;
 mod multivariant;
 mod packager;
 mod parts;
@@ -47,14 +51,20 @@ mod segment;
 mod session;
 mod shelf;
 mod ts;
+mod unpack;
+pub mod vod;
 mod wall;
 mod window;
 
+pub use coding::{AudioCoding, Coding, VideoCoding};
 pub use cutter::Cue;
 pub use document::Document;
+pub use follow::{Cursor, Step};
+pub use movie::{Movie, MovieError, MovieSlice, MovieTrack, stretches};
 pub use packager::Packager;
 pub use prober::Prober;
 pub use rendition::{Playlist, Rendition};
 pub use segment::{Part, Segment};
 pub use session::{AudioFacts, SessionPlan, SourceFacts, VideoFacts};
+pub use unpack::{Respacer, Unpacker};
 pub use window::{Index, Window};

@@ -1,13 +1,13 @@
 //! The multivariant playlists, and the bandwidths they declare.
 
 use crate::bandwidth::Meter;
+use crate::coding::{AudioCoding, VideoCoding};
 use m3u8_rs::{
     AlternativeMedia, AlternativeMediaType, ClosedCaptionGroupId, InstreamId, MasterPlaylist, QuotedOrUnquoted,
     Resolution, VariantStream,
 };
-use media::{AudioConfig, FrameRate, MediaTime, VideoConfig};
+use media::{FrameRate, MediaTime, VideoConfig};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// A declared peak is this much above the measured one, so that it stays an upper bound while the content changes, and
 /// within the 25 % Apple's rules allow for live (1.27).
@@ -54,6 +54,11 @@ impl Declared {
         Self { told_bps: bps * PEAK_HEADROOM, is_rung: true, peak_bps: bps * PEAK_HEADROOM, average_bps: bps }
     }
 
+    /// For what is recorded: exactly what was measured.
+    pub fn measured(peak_bps: f64, average_bps: f64) -> Self {
+        Self { peak_bps: peak_bps.max(average_bps), average_bps, ..Self::default() }
+    }
+
     /// Takes a measurement into account.
     pub fn update(&mut self, meter: &Meter) {
         let (peak, average) = (meter.peak_bps(), meter.average_bps());
@@ -78,8 +83,7 @@ impl Declared {
     /// What was really there, for a playlist that has ended.
     pub fn settle(&mut self, meter: &Meter) {
         if meter.average_bps() > 0.0 {
-            self.peak_bps = meter.peak_bps().max(meter.average_bps());
-            self.average_bps = meter.average_bps();
+            *self = Self::measured(meter.peak_bps(), meter.average_bps());
         }
     }
 
@@ -100,8 +104,7 @@ pub(crate) fn usual_bps(config: &VideoConfig, rate: FrameRate) -> f64 {
 #[derive(Debug)]
 pub(crate) struct Variant {
     pub id: String,
-    pub config: Arc<VideoConfig>,
-    pub rate: FrameRate,
+    pub coding: VideoCoding,
     pub declared: Declared,
 }
 
@@ -109,20 +112,21 @@ pub(crate) struct Variant {
 #[derive(Debug)]
 pub(crate) struct Audio {
     pub id: String,
-    pub config: Arc<AudioConfig>,
+    pub coding: AudioCoding,
     pub declared: Declared,
 }
 
-/// Writes a multivariant playlist; `None` when there is nothing to list. With `ts`, audio is muxed into the variants.
+/// Writes a multivariant playlist; `None` when there is nothing to list. `folder` stands in front of the URIs. Nothing is said of
+/// captions while nobody knows whether there are any. With `ts`, audio is muxed into the variants.
 pub(crate) fn render(
-    session: &str,
+    folder: &str,
     variants: &[Variant],
     audio: Option<&Audio>,
-    captions: bool,
+    captions: Option<bool>,
     ts: bool,
 ) -> Option<String> {
     let suffix = if ts { "ts.m3u8" } else { "m3u8" };
-    let uri = |id: &str| format!("{session}/{id}.{suffix}");
+    let uri = |id: &str| format!("{folder}{id}.{suffix}");
     let mut list =
         MasterPlaylist { version: Some(if ts { 3 } else { 6 }), independent_segments: true, ..Default::default() };
     let grouped = !ts && !variants.is_empty();
@@ -135,12 +139,11 @@ pub(crate) fn render(
             name: "Main".into(),
             default: true,
             autoselect: true,
-            channels: Some(audio.config.channels.to_string()),
+            channels: Some(audio.coding.channels.to_string()),
             ..Default::default()
         });
     }
-    let captions = captions && !variants.is_empty();
-    if captions {
+    if captions == Some(true) && !variants.is_empty() {
         list.alternatives.push(AlternativeMedia {
             media_type: AlternativeMediaType::ClosedCaptions,
             group_id: CAPTIONS_GROUP.into(),
@@ -154,38 +157,37 @@ pub(crate) fn render(
     }
     for variant in variants {
         let audio_rate = audio.map_or(Declared::default(), |a| a.declared);
-        let fps = variant.rate.as_f64();
+        let fps = variant.coding.frame_rate.as_f64();
         let (bandwidth, average) = variant.declared.rates(audio_rate, |bps| if ts { ts_rate(bps, fps) } else { bps });
-        let codecs = [Some(variant.config.codecs.clone()), audio.map(|a| a.config.codecs())];
+        let codecs = [Some(variant.coding.codecs.clone()), audio.map(|a| a.coding.codecs.clone())];
         list.variants.push(VariantStream {
             uri: uri(&variant.id),
             bandwidth,
             average_bandwidth: Some(average),
             codecs: Some(codecs.into_iter().flatten().collect::<Vec<_>>().join(",")),
-            resolution: Some(Resolution { width: variant.config.width.into(), height: variant.config.height.into() }),
+            resolution: Some(Resolution { width: variant.coding.width.into(), height: variant.coding.height.into() }),
             frame_rate: Some((fps * 1000.0).round() / 1000.0),
             audio: audio.filter(|_| grouped).map(|_| AUDIO_GROUP.into()),
-            closed_captions: Some(if captions {
-                ClosedCaptionGroupId::GroupId(CAPTIONS_GROUP.into())
-            } else {
-                ClosedCaptionGroupId::None
+            closed_captions: captions.map(|seen| match seen {
+                true => ClosedCaptionGroupId::GroupId(CAPTIONS_GROUP.into()),
+                false => ClosedCaptionGroupId::None,
             }),
             other_attributes: Some(HashMap::from([(
                 "VIDEO-RANGE".into(),
-                QuotedOrUnquoted::Unquoted(video_range(&variant.config).into()),
+                QuotedOrUnquoted::Unquoted(video_range(&variant.coding).into()),
             )])),
             ..Default::default()
         });
     }
     if let Some(audio) = audio.filter(|_| variants.is_empty()) {
-        let frames = f64::from(audio.config.sample_rate) / 1024.0;
+        let frames = f64::from(audio.coding.sample_rate) / 1024.0;
         let (bandwidth, average) =
             audio.declared.rates(Declared::default(), |bps| if ts { ts_rate(bps, frames / 6.0) } else { bps });
         list.variants.push(VariantStream {
             uri: uri(&audio.id),
             bandwidth,
             average_bandwidth: Some(average),
-            codecs: Some(audio.config.codecs()),
+            codecs: Some(audio.coding.codecs.clone()),
             ..Default::default()
         });
     }
@@ -204,8 +206,8 @@ fn ts_rate(bps: f64, pes_per_second: f64) -> f64 {
 }
 
 /// VIDEO-RANGE from the transfer characteristics of ITU-T H.273.
-fn video_range(config: &VideoConfig) -> &'static str {
-    match config.color.transfer {
+fn video_range(coding: &VideoCoding) -> &'static str {
+    match coding.transfer {
         16 => "PQ",
         18 => "HLG",
         _ => "SDR",

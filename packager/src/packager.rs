@@ -1,3 +1,4 @@
+use crate::coding::{AudioCoding, VideoCoding};
 use crate::cutter::{Cue, Cutter};
 use crate::lane::{AudioLane, VideoLane, Writer, dropped};
 use crate::multivariant::{self, Audio, Declared, Variant};
@@ -71,14 +72,15 @@ impl Packager {
         let window = Arc::new(Window::new(plan.session.clone(), plan.run));
         let has_video = facts.is_some();
         let cutter = Cutter::new(plan.first_msn, target, grid, parts, has_video, source_rate);
-        let writer = |id: &str, track| {
+        let writer = |id: &str, track, rate| {
             let base = plan.run.map_or_else(|| format!("{id}/"), |run| format!("{id}/{run}-"));
             let empty = Shelf { discontinuities: plan.discontinuities, ..Shelf::default() };
             let (first, ts) = (
                 playlist::render(&header, &base, &empty, plan.first_msn, &[]),
                 playlist::render_ts(&header, &base, &empty, plan.first_msn, None),
             );
-            let rendition = Arc::new(Rendition::new(id.to_owned(), base, track, empty, first, ts));
+            let rendition =
+                Arc::new(Rendition::new(id.to_owned(), base, track, rate, plan.first_msn, empty, (first, ts)));
             window.add(Arc::clone(&rendition));
             Writer::new(rendition, plan.first_msn, &header)
         };
@@ -86,14 +88,17 @@ impl Packager {
         if let Some(facts) = facts.filter(|_| plan.passthrough) {
             let usual = multivariant::usual_bps(&facts.config, facts.frame_rate);
             let guess = Declared::guessed(f64::from(facts.bitrate_bps), usual);
-            video.push((VideoLane::new(writer("source", Track::Video), facts.frame_rate, false), guess));
+            let writer = writer("source", Track::Video, Some(facts.frame_rate));
+            video.push((VideoLane::new(writer, facts.frame_rate, false), guess));
         }
         for rung in plan.rungs.iter().filter(|r| has_video && !(plan.passthrough && r.name == "source")) {
             let told = Declared::told(f64::from(rung.bitrate_bps));
-            video.push((VideoLane::new(writer(&rung.name, Track::Video), rung.frame_rate, true), told));
+            let writer = writer(&rung.name, Track::Video, Some(rung.frame_rate));
+            video.push((VideoLane::new(writer, rung.frame_rate, true), told));
         }
         let audio = plan.facts.audio.as_ref().map(|_| {
-            (AudioLane::new(writer("audio", Track::Audio), plan.audio_encoded), Declared::guessed(AUDIO_GUESS_BPS, 0.0))
+            let writer = writer("audio", Track::Audio, None);
+            (AudioLane::new(writer, plan.audio_encoded), Declared::guessed(AUDIO_GUESS_BPS, 0.0))
         });
         if let Some((audio, _)) = &audio {
             video.iter().for_each(|(lane, _)| lane.writer.rendition.mux_with(&audio.writer.rendition));
@@ -397,12 +402,13 @@ impl Packager {
     /// Renders the playlists of what changed, once per change.
     fn render(&mut self) {
         let lists_parts = self.header.lists_parts;
-        let mut closed = false;
+        let (mut closed, mut grown) = (false, false);
         let changed: Vec<_> = self
             .writers()
             .filter_map(|w| {
                 let (part, whole) = (std::mem::take(&mut w.dirty), std::mem::take(&mut w.closed));
                 closed |= whole;
+                grown |= whole || part;
                 (whole || part && lists_parts).then(|| (Arc::clone(&w.rendition), w.next_msn))
             })
             .collect();
@@ -425,6 +431,9 @@ impl Packager {
                     writer.rendition.refresh(render(&writer.rendition, writer.next_msn));
                 }
             }
+        }
+        if grown {
+            self.window.changed();
         }
         if closed {
             self.show_ts();
@@ -471,8 +480,8 @@ impl Packager {
             return;
         }
         let audio = self.audio.as_ref().filter(|(l, _)| has_media(&l.writer)).and_then(|(lane, declared)| {
-            let config = Arc::clone(lane.config()?);
-            Some(Audio { id: lane.writer.rendition.id().to_owned(), config, declared: *declared })
+            let coding = AudioCoding::new(lane.config()?);
+            Some(Audio { id: lane.writer.rendition.id().to_owned(), coding, declared: *declared })
         });
         let variants = |codec| -> Vec<Variant> {
             // HEVC that is no longer passed through has no successor: an H.264 rung of its size is there already.
@@ -491,24 +500,18 @@ impl Packager {
             lanes()
                 .filter(|&lane| !is_barren(lane) && (all_rest || !rests(lane)))
                 .filter_map(|(lane, declared)| {
-                    let config = Arc::clone(lane.config()?);
-                    Some(Variant {
-                        id: lane.writer.rendition.id().to_owned(),
-                        config,
-                        rate: lane.rate(),
-                        declared: *declared,
-                    })
+                    let coding = VideoCoding::new(lane.config()?, lane.rate());
+                    Some(Variant { id: lane.writer.rendition.id().to_owned(), coding, declared: *declared })
                 })
                 .collect()
         };
         let (h264, hevc) = (variants(VideoCodec::H264), variants(VideoCodec::Hevc));
         // Sound alone is a variant only in a session without pictures.
         let alone = self.video.is_empty();
+        let folder = format!("{}/", self.plan.session);
         let text = |variants: &[Variant], ts| {
             let listed = !variants.is_empty() || alone;
-            listed
-                .then(|| multivariant::render(&self.plan.session, variants, audio.as_ref(), self.captions, ts))
-                .flatten()
+            listed.then(|| multivariant::render(&folder, variants, audio.as_ref(), Some(self.captions), ts)).flatten()
         };
         let (index, ts) = (text(&h264, false), text(&h264, true));
         let hevc = if hevc.is_empty() { None } else { text(&hevc, false) };

@@ -92,11 +92,23 @@ pub(crate) fn render_ts(header: &Header, base: &str, shelf: &Shelf, next_msn: u6
 /// Tags that open a segment, without EXT-X-MAP.
 pub(crate) fn lead(discontinuity: bool, wall: SystemTime) -> String {
     let mut out = String::with_capacity(80);
+    put_lead(&mut out, discontinuity, Some(wall));
+    out
+}
+
+/// Appends them.
+pub(crate) fn put_lead(out: &mut String, discontinuity: bool, wall: Option<SystemTime>) {
     if discontinuity {
         out.push_str("#EXT-X-DISCONTINUITY\n");
     }
-    let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(wall));
-    out
+    if let Some(wall) = wall {
+        let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", Date(wall));
+    }
+}
+
+/// Appends the tag that names the init section of what follows.
+pub(crate) fn put_map(out: &mut String, base: &str, generation: u64) {
+    let _ = writeln!(out, "#EXT-X-MAP:URI=\"{base}init-{generation}.mp4\"");
 }
 
 /// The line of one part.
@@ -113,8 +125,17 @@ pub(crate) fn part_line(out: &mut String, base: &str, msn: u64, index: usize, pa
 
 /// The lines that end a segment.
 pub(crate) fn tail(base: &str, segment: &Segment) -> String {
-    let gap = if segment.gap { "#EXT-X-GAP\n" } else { "" };
-    format!("{gap}#EXTINF:{},\n{base}{}.m4s\n", Seconds(segment.duration), segment.msn)
+    let mut out = String::with_capacity(64);
+    put_tail(&mut out, base, segment.msn, Fraction::of(segment.duration), segment.gap);
+    out
+}
+
+/// Appends the lines that end a segment.
+pub(crate) fn put_tail(out: &mut String, base: &str, msn: u64, length: Fraction, gap: bool) {
+    if gap {
+        out.push_str("#EXT-X-GAP\n");
+    }
+    let _ = write!(out, "#EXTINF:{length},\n{base}{msn}.m4s\n");
 }
 
 fn ts_tail(out: &mut String, base: &str, segment: &Segment) {
@@ -248,7 +269,7 @@ fn is_held_open(header: &Header, shelf: &Shelf, entry: &Listed) -> bool {
 fn write_head(out: &mut String, base: &str, lead: &str, init: Option<u32>, map: Option<u32>) {
     out.push_str(lead);
     if let Some(generation) = init.filter(|i| Some(*i) != map) {
-        let _ = writeln!(out, "#EXT-X-MAP:URI=\"{base}init-{generation}.mp4\"");
+        put_map(out, base, generation.into());
     }
 }
 
@@ -267,7 +288,23 @@ impl std::fmt::Display for Seconds {
 }
 
 /// A count of 10 µs, written as seconds.
-struct Fraction(i64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fraction(i64);
+
+impl Fraction {
+    /// The nearest to a time.
+    pub(crate) fn of(time: MediaTime) -> Self {
+        Self(rounded(time))
+    }
+}
+
+impl std::ops::Sub for Fraction {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
 
 impl std::fmt::Display for Fraction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -281,21 +318,26 @@ fn rounded(time: MediaTime) -> i64 {
 }
 
 /// ISO 8601 with milliseconds, UTC. Before 1970 it is 1970.
-fn date_time(wall: SystemTime) -> String {
-    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let millis = since.as_millis() as i64;
-    let (days, of_day) = (millis / 86_400_000, millis % 86_400_000);
-    // Howard Hinnant's civil_from_days: years that begin in March, in cycles of 400.
-    let shifted = days + 719_468;
-    let (cycle, of_cycle) = (shifted / 146_097, shifted % 146_097);
-    let year_of_cycle = (of_cycle - of_cycle / 1460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
-    let of_year = of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    let march_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = year_of_cycle + cycle * 400 + i64::from(month <= 2);
-    let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}.{:03}Z", of_day / 1000 % 60, of_day % 1000)
+struct Date(SystemTime);
+
+impl std::fmt::Display for Date {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = since.as_millis() as i64;
+        let (days, of_day) = (millis / 86_400_000, millis % 86_400_000);
+        // Howard Hinnant's civil_from_days: years that begin in March, in cycles of 400.
+        let shifted = days + 719_468;
+        let (cycle, of_cycle) = (shifted / 146_097, shifted % 146_097);
+        let year_of_cycle = (of_cycle - of_cycle / 1460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
+        let of_year = of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+        let march_month = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * march_month + 2) / 5 + 1;
+        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        let year = year_of_cycle + cycle * 400 + i64::from(month <= 2);
+        let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
+        let (second, millis) = (of_day / 1000 % 60, of_day % 1000);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
 }
 
 #[cfg(test)]
@@ -304,7 +346,7 @@ mod tests {
 
     #[test]
     fn dates_are_those_of_the_calendar() {
-        let at = |secs, millis: u32| date_time(UNIX_EPOCH + Duration::new(secs, millis * 1_000_000));
+        let at = |secs, millis: u32| Date(UNIX_EPOCH + Duration::new(secs, millis * 1_000_000)).to_string();
         assert_eq!(at(0, 0), "1970-01-01T00:00:00.000Z");
         assert_eq!(at(951_782_400, 7), "2000-02-29T00:00:00.007Z");
         assert_eq!(at(1_795_239_944, 123), "2026-11-21T05:45:44.123Z");

@@ -1,9 +1,9 @@
 //! [`Rendition`]: one rendition's share of the window, and the [`Playlist`] that lists it.
 
 use crate::shelf::{Edge, Shelf};
-use crate::{Document, Segment, ts};
+use crate::{Coding, Document, Segment, ts};
 use bytes::Bytes;
-use media::{Track, VideoConfig};
+use media::{FrameRate, Track, VideoConfig};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -37,6 +37,10 @@ pub struct Rendition {
     /// What its media's URIs begin with: `RENDITION/`, or `RENDITION/EPOCH-` after a restart.
     base: String,
     track: Track,
+    /// Of pictures.
+    rate: Option<FrameRate>,
+    /// The number of the first segment it ever has.
+    first_msn: u64,
     /// Held for a look-up or one change, never across a render, a compression or an await.
     shelf: Mutex<Shelf>,
     playlist: watch::Sender<Arc<Playlist>>,
@@ -50,14 +54,17 @@ impl Rendition {
         id: String,
         base: String,
         track: Track,
+        rate: Option<FrameRate>,
+        first_msn: u64,
         shelf: Shelf,
-        first: Playlist,
-        first_ts: Playlist,
+        (first, first_ts): (Playlist, Playlist),
     ) -> Self {
         Self {
             id,
             base,
             track,
+            rate,
+            first_msn,
             shelf: Mutex::new(shelf),
             playlist: watch::Sender::new(Arc::new(first)),
             ts_playlist: watch::Sender::new(Arc::new(first_ts)),
@@ -68,6 +75,10 @@ impl Rendition {
     /// `source`, a rung's name, or `audio`; also the folder of its media in URLs.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    pub(crate) fn first_msn(&self) -> u64 {
+        self.first_msn
     }
 
     pub(crate) fn base(&self) -> &str {
@@ -93,6 +104,11 @@ impl Rendition {
     /// Init section number `generation` (`RENDITION/init-GEN.mp4`): `ftyp` and `moov`. Kept for the whole session.
     pub fn init(&self, generation: u32) -> Option<Bytes> {
         self.shelf().inits.get(generation as usize).map(|i| i.data.clone())
+    }
+
+    /// How the media behind init section `generation` is coded.
+    pub fn coding(&self, generation: u32) -> Option<Coding> {
+        Coding::of(&self.shelf().inits.get(generation as usize)?.config, self.rate)
     }
 
     /// A whole segment (`RENDITION/MSN.m4s`) while it is held; `None` when it is unknown, still growing, or has no bytes.

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use media::MediaTime;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 /// One partial segment: a CMAF chunk (`moof` and `mdat`) in one contiguous buffer, about a third of a second.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Segment {
     pub start: MediaTime,
     /// Its length as listed: the sum of its parts'.
     pub duration: MediaTime,
+    /// When it begins by the wall clock: its EXT-X-PROGRAM-DATE-TIME, which is cut to whole milliseconds.
+    pub wall: SystemTime,
     /// The timeline, the encoding or the configuration breaks before it.
     pub discontinuity: bool,
     /// Which init section it needs, if the rendition had one by then; see [`crate::Rendition::init`].

@@ -42,6 +42,7 @@ pub(crate) struct Listed {
 pub(crate) struct Open {
     pub msn: u64,
     pub start: MediaTime,
+    pub wall: SystemTime,
     pub discontinuity: bool,
     pub init: Option<u32>,
     pub parts: Vec<Part>,
@@ -76,7 +77,8 @@ impl Shelf {
     pub fn begin(&mut self, msn: u64, start: MediaTime, discontinuity: bool, wall: SystemTime) {
         let init = self.init;
         let lead = playlist::lead(discontinuity, wall);
-        self.open = Some(Open { msn, start, discontinuity, init, parts: Vec::new(), lead, lines: String::new() });
+        let (parts, lines) = (Vec::new(), String::new());
+        self.open = Some(Open { msn, start, wall, discontinuity, init, parts, lead, lines });
     }
 
     /// Segments that begin from now on need this init section. One that was there before, as when a slate comes again and goes,
@@ -105,6 +107,7 @@ impl Shelf {
             msn: open.msn,
             start: open.start,
             duration: open.end() - open.start,
+            wall: open.wall,
             parts: open.parts.into(),
             discontinuity: open.discontinuity,
             init: open.init,

@@ -23,12 +23,14 @@ pub struct Window {
     run: Option<u64>,
     /// Only grows, by one push; the lock is held for that and for look-ups, never across a render.
     renditions: Mutex<Vec<Arc<Rendition>>>,
+    changes: watch::Sender<()>,
     indexes: [watch::Sender<Option<Arc<Document>>>; 3],
 }
 
 impl Window {
     pub(crate) fn new(session: String, run: Option<u64>) -> Self {
-        Self { session, run, renditions: Mutex::default(), indexes: std::array::from_fn(|_| watch::Sender::new(None)) }
+        let (renditions, changes) = (Mutex::default(), watch::Sender::new(()));
+        Self { session, run, renditions, changes, indexes: std::array::from_fn(|_| watch::Sender::new(None)) }
     }
 
     /// The session's name in URLs: `ID-EPOCH`. Every listed URI is below it, so nothing cached of another run is ever
@@ -56,6 +58,21 @@ impl Window {
     /// All renditions, video from the highest down, then audio.
     pub fn renditions(&self) -> Vec<Arc<Rendition>> {
         self.list().clone()
+    }
+
+    /// All renditions ended: nothing will be published any more.
+    pub fn has_ended(&self) -> bool {
+        self.list().iter().all(|rendition| rendition.playlist().borrow().ended)
+    }
+
+    /// Wakes when any rendition has another part or ended, once for all that came together. For who follows all of
+    /// them ([`Rendition::follow`]).
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    pub(crate) fn changed(&self) {
+        self.changes.send_replace(());
     }
 
     pub(crate) fn add(&self, rendition: Arc<Rendition>) {

@@ -5,24 +5,8 @@ mod kit;
 
 use kit::*;
 use media::FrameRate;
-use packager::{Index, Packager, Window};
+use packager::Index;
 use std::path::Path;
-use std::sync::Arc;
-
-/// Packages a clip in passthrough as fast as possible, judging every playlist on the way.
-fn package(units: &[media::AccessUnit], rate: FrameRate) -> Arc<Window> {
-    let (mut packager, window) = Packager::new(plan(facts(units, rate)));
-    let mut clock = Clock::new();
-    for unit in units {
-        packager.source(unit, clock.at(unit.dts));
-        for rendition in window.renditions() {
-            let playlist = rendition.playlist().borrow().clone();
-            judge(playlist.full.text());
-        }
-    }
-    packager.finish();
-    window
-}
 
 /// Packages a clip and has other programs look at what came out.
 fn check(name: &str, rate: &str, num: u32, den: u32, x264: &str, audio_rate: Option<u32>) {
@@ -61,14 +45,6 @@ fn check(name: &str, rate: &str, num: u32, den: u32, x264: &str, audio_rate: Opt
     let index = window.index(Index::H264).borrow().clone().unwrap();
     let text = std::str::from_utf8(index.text()).unwrap();
     assert!(m3u8_rs::parse_master_playlist_res(text.as_bytes()).is_ok(), "{text}");
-}
-
-fn decodes_without_complaint(file: &Path) {
-    let out = std::process::Command::new("ffmpeg")
-        .args(["-v", "error", "-xerror", "-i", file.to_str().unwrap(), "-f", "null", "-"])
-        .output()
-        .unwrap();
-    assert!(out.status.success() && out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
 }
 
 /// Presentation times are the source's to the tick, and decode times go up without a hole.

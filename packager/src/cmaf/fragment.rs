@@ -10,9 +10,9 @@ const SYNC: u32 = 0x0200_0000;
 /// Depends on others, and is not a sync sample.
 const NON_SYNC: u32 = 0x0101_0000;
 
-const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
-const TRUN_AUDIO: u32 = 0x1 | 0x100 | 0x200;
-const TRUN_VIDEO: u32 = TRUN_AUDIO | 0x400 | 0x800;
+pub(super) const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
+pub(super) const TRUN_AUDIO: u32 = 0x1 | 0x100 | 0x200;
+pub(super) const TRUN_VIDEO: u32 = TRUN_AUDIO | 0x400 | 0x800;
 
 /// Where things stand in a chunk of ours; [`read`] depends on it.
 const TFDT_TIME: usize = 8 + 16 + 8 + 16 + 12;

@@ -1,13 +1,12 @@
 //! The init section: `ftyp` and a `moov` without samples (ISO/IEC 14496-12, ISO/IEC 14496-15, ISO/IEC 23000-19, 7.3).
 
 use super::fragment::TRACK_ID;
-use super::{put_box, put_full_box};
+use super::{UNITY_MATRIX, put_box, put_full_box, put_halves, put_words};
 use bytes::Bytes;
 use media::{AudioConfig, ColorInfo, Config, MediaTime, VideoCodec, VideoConfig};
 
 /// The movie's own timescale; nothing is timed in it, as there is no edit list.
 const MOVIE_TIMESCALE: u32 = 1000;
-const UNITY_MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 /// "und" in three five-bit letters.
 const LANGUAGE_UND: u16 = 0x55c4;
 
@@ -29,15 +28,15 @@ pub(crate) fn write(config: &Config) -> Bytes {
     });
     put_box(&mut out, b"moov", |out| {
         put_full_box(out, b"mvhd", 0, 0, |out| {
-            words(out, &[0, 0, MOVIE_TIMESCALE, 0, 0x1_0000, 0x0100_0000, 0, 0]);
-            words(out, &UNITY_MATRIX);
-            words(out, &[0; 6]);
-            words(out, &[TRACK_ID + 1]);
+            put_words(out, &[0, 0, MOVIE_TIMESCALE, 0, 0x1_0000, 0x0100_0000, 0, 0]);
+            put_words(out, &UNITY_MATRIX);
+            put_words(out, &[0; 6]);
+            put_words(out, &[TRACK_ID + 1]);
         });
         put_box(out, b"trak", |out| track(out, config));
         put_box(out, b"mvex", |out| {
             // All but video's flags are said per sample; every audio frame is a sync sample.
-            put_full_box(out, b"trex", 0, 0, |out| words(out, &[TRACK_ID, 1, 0, 0, 0x0200_0000]));
+            put_full_box(out, b"trex", 0, 0, |out| put_words(out, &[TRACK_ID, 1, 0, 0, 0x0200_0000]));
         });
     });
     out.into()
@@ -50,48 +49,48 @@ fn track(out: &mut Vec<u8>, config: &Config) {
     };
     // Enabled, in the movie.
     put_full_box(out, b"tkhd", 0, 3, |out| {
-        words(out, &[0, 0, TRACK_ID, 0, 0, 0, 0]);
-        halves(out, &[0, 0, volume, 0]);
-        words(out, &UNITY_MATRIX);
+        put_words(out, &[0, 0, TRACK_ID, 0, 0, 0, 0]);
+        put_halves(out, &[0, 0, volume, 0]);
+        put_words(out, &UNITY_MATRIX);
         match config {
-            Config::Video(video) => words(out, &[display_width(video) << 16, video.height << 16]),
-            Config::Audio(_) => words(out, &[0, 0]),
+            Config::Video(video) => put_words(out, &[display_width(video) << 16, video.height << 16]),
+            Config::Audio(_) => put_words(out, &[0, 0]),
         }
     });
     put_box(out, b"mdia", |out| {
         put_full_box(out, b"mdhd", 0, 0, |out| {
-            words(out, &[0, 0, timescale(config), 0]);
-            halves(out, &[LANGUAGE_UND, 0]);
+            put_words(out, &[0, 0, timescale(config), 0]);
+            put_halves(out, &[LANGUAGE_UND, 0]);
         });
         put_full_box(out, b"hdlr", 0, 0, |out| {
-            words(out, &[0]);
+            put_words(out, &[0]);
             out.extend(handler);
-            words(out, &[0; 3]);
+            put_words(out, &[0; 3]);
             out.extend(name);
         });
         put_box(out, b"minf", |out| {
             match config {
-                Config::Video(_) => put_full_box(out, b"vmhd", 0, 1, |out| halves(out, &[0; 4])),
-                Config::Audio(_) => put_full_box(out, b"smhd", 0, 0, |out| halves(out, &[0; 2])),
+                Config::Video(_) => put_full_box(out, b"vmhd", 0, 1, |out| put_halves(out, &[0; 4])),
+                Config::Audio(_) => put_full_box(out, b"smhd", 0, 0, |out| put_halves(out, &[0; 2])),
             }
             put_box(out, b"dinf", |out| {
                 put_full_box(out, b"dref", 0, 0, |out| {
-                    words(out, &[1]);
+                    put_words(out, &[1]);
                     put_full_box(out, b"url ", 0, 1, |_| {});
                 });
             });
             put_box(out, b"stbl", |out| {
                 put_full_box(out, b"stsd", 0, 0, |out| {
-                    words(out, &[1]);
+                    put_words(out, &[1]);
                     match config {
                         Config::Video(video) => video_entry(out, video),
                         Config::Audio(audio) => audio_entry(out, audio),
                     }
                 });
-                put_full_box(out, b"stts", 0, 0, |out| words(out, &[0]));
-                put_full_box(out, b"stsc", 0, 0, |out| words(out, &[0]));
-                put_full_box(out, b"stsz", 0, 0, |out| words(out, &[0, 0]));
-                put_full_box(out, b"stco", 0, 0, |out| words(out, &[0]));
+                put_full_box(out, b"stts", 0, 0, |out| put_words(out, &[0]));
+                put_full_box(out, b"stsc", 0, 0, |out| put_words(out, &[0]));
+                put_full_box(out, b"stsz", 0, 0, |out| put_words(out, &[0, 0]));
+                put_full_box(out, b"stco", 0, 0, |out| put_words(out, &[0]));
             });
         });
     });
@@ -109,34 +108,34 @@ fn video_entry(out: &mut Vec<u8>, video: &VideoConfig) {
         VideoCodec::Hevc => (b"hvc1", b"hvcC"),
     };
     put_box(out, entry, |out| {
-        halves(out, &[0, 0, 0, 1]);
-        words(out, &[0; 4]);
-        halves(out, &[video.width as u16, video.height as u16]);
+        put_halves(out, &[0, 0, 0, 1]);
+        put_words(out, &[0; 4]);
+        put_halves(out, &[video.width as u16, video.height as u16]);
         // 72 dpi twice, reserved, one frame per sample, no compressor name, depth 24, pre-defined -1.
-        words(out, &[0x48_0000, 0x48_0000, 0]);
-        halves(out, &[1]);
-        words(out, &[0; 8]);
-        halves(out, &[0x18, 0xffff]);
+        put_words(out, &[0x48_0000, 0x48_0000, 0]);
+        put_halves(out, &[1]);
+        put_words(out, &[0; 8]);
+        put_halves(out, &[0x18, 0xffff]);
         put_box(out, record, |out| out.extend_from_slice(&video.record));
         let color = video.color;
         if color != ColorInfo::UNSPECIFIED {
             put_box(out, b"colr", |out| {
                 out.extend(b"nclx");
-                halves(out, &[color.primaries.into(), color.transfer.into(), color.matrix.into()]);
+                put_halves(out, &[color.primaries.into(), color.transfer.into(), color.matrix.into()]);
                 out.push(if color.full_range { 0x80 } else { 0 });
             });
         }
         let (across, down) = video.sample_aspect;
-        put_box(out, b"pasp", |out| words(out, &[across.into(), down.into()]));
+        put_box(out, b"pasp", |out| put_words(out, &[across.into(), down.into()]));
     });
 }
 
 fn audio_entry(out: &mut Vec<u8>, audio: &AudioConfig) {
     put_box(out, b"mp4a", |out| {
-        halves(out, &[0, 0, 0, 1]);
-        words(out, &[0, 0]);
-        halves(out, &[audio.channels.into(), 16, 0, 0]);
-        words(out, &[audio.sample_rate << 16]);
+        put_halves(out, &[0, 0, 0, 1]);
+        put_words(out, &[0, 0]);
+        put_halves(out, &[audio.channels.into(), 16, 0, 0]);
+        put_words(out, &[audio.sample_rate << 16]);
         put_full_box(out, b"esds", 0, 0, |out| {
             // ISO/IEC 14496-1, 7.2.6: ES_Descriptor, DecoderConfigDescriptor (MPEG-4 audio, audio stream),
             // DecoderSpecificInfo, SLConfigDescriptor (MP4). The record is below 64 bytes, so one length byte each is enough.
@@ -144,20 +143,12 @@ fn audio_entry(out: &mut Vec<u8>, audio: &AudioConfig) {
             let info = record.len() as u8;
             out.extend([3, 3 + 15 + 2 + info + 3, 0, TRACK_ID as u8, 0]);
             out.extend([4, 13 + 2 + info, 0x40, 0x15, 0, 0, 0]);
-            words(out, &[0, 0]);
+            put_words(out, &[0, 0]);
             out.extend([5, info]);
             out.extend(record);
             out.extend([6, 1, 2]);
         });
     });
-}
-
-fn words(out: &mut Vec<u8>, values: &[u32]) {
-    values.iter().for_each(|v| out.extend(v.to_be_bytes()));
-}
-
-fn halves(out: &mut Vec<u8>, values: &[u16]) {
-    values.iter().for_each(|v| out.extend(v.to_be_bytes()));
 }
 
 #[cfg(test)]

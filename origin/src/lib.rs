@@ -1,10 +1,12 @@
 //! The HTTP(S) server and the HLS origin: a room on floor 2.
 //!
 //! [`Web`] runs the listeners with the deadlines and bounds a server on the open internet needs; [`router`] answers
-//! everything under `/live/` from the windows of live sessions. The roof merges its API and pages into that router.
+//! everything under `/live/` from the windows of live sessions, [`vod_router`] everything under `/vod/` from recordings. The roof
+//! merges its API and pages into these.
 //!
-//! This crate makes no media and renders no playlist (the packager does), keeps no state per viewer, opens no file and
-//! makes no outgoing connection. A body is always a reference to bytes that all viewers share.
+//! This crate makes no media and renders no playlist (the packager does), keeps no state per viewer, writes no file and
+//! makes no outgoing connection. A live body is always a reference to bytes that all viewers share; a recorded one is read from its
+//! file block by block.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -45,11 +47,13 @@ mod path;
 mod range;
 mod reply;
 mod serve;
+mod vod;
 
 pub use audience::Audience;
 pub use front::Peer;
 pub use limits::{Limits, Network, NotANetwork};
 pub use serve::Web;
+pub use vod::{Asked, Cues, Download, Found, Layout, Library, Listing, Piece, Stored, What, vod_router};
 
 use bytes::Bytes;
 use packager::Window;

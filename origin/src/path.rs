@@ -100,7 +100,7 @@ pub(crate) fn id(text: &str) -> Option<&str> {
 }
 
 /// As [`id`], capitals allowed: what the packager promises of a session's name.
-fn token(text: &str) -> Option<&str> {
+pub(crate) fn token(text: &str) -> Option<&str> {
     let fits = (1..=ID_BYTES_MAX).contains(&text.len());
     let clean = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     (fits && clean).then_some(text)

@@ -4,12 +4,13 @@ use crate::cache::Keep;
 use crate::encoding::Coding;
 use crate::parts::Parts;
 use crate::range::Slice;
+use crate::vod::Stored;
 use axum::body::{Body, Bytes};
 use axum::http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE, RANGE,
-    RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+    IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use packager::{Document, Segment};
@@ -114,11 +115,49 @@ pub(crate) fn segment(wish: &Wish, segment: &Segment, kind: &'static str) -> Rep
     object(wish, segment.len(), kind, (segment.msn, 0), |first, last| Body::new(Parts::new(parts.clone(), first, last)))
 }
 
+/// Immutable bytes that lie in files.
+pub(crate) fn stored(wish: &Wish, stored: Stored, kind: &'static str, name: (u64, u32)) -> Reply {
+    let Ok(length) = usize::try_from(stored.size_bytes()) else {
+        return refusal(
+            wish.head,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Keep::Refusal,
+            "This is too large for this machine.",
+        );
+    };
+    object(wish, length, kind, name, |first, last| stored.body(first as u64, last as u64))
+}
+
+/// A file that a viewer keeps under a name, which is sent as RFC 6266 and RFC 5987 have it.
+pub(crate) fn download(wish: &Wish, stored: Stored, tag: u64, name: &str) -> Reply {
+    let mut reply = self::stored(wish, stored, "video/mp4", (tag, 0));
+    let plain: String =
+        name.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\') || *c == ' ').collect();
+    let mut exact = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => exact.push(char::from(byte)),
+            _ => exact.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    let disposition = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}");
+    let disposition = HeaderValue::try_from(disposition).expect("visible ASCII and blanks");
+    reply.response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
+    reply
+}
+
 /// The thumbnail. It has no validator: it is remade faster than anyone revalidates.
 pub(crate) fn thumb(wish: &Wish, jpeg: Bytes) -> Reply {
     let mut headers = headers(Keep::Thumb);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
     whole(wish, headers, jpeg)
+}
+
+/// Which picture shows which time.
+pub(crate) fn storyboard(wish: &Wish, text: Bytes, keep: Keep) -> Reply {
+    let mut headers = headers(keep);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/vtt; charset=utf-8"));
+    whole(wish, headers, text)
 }
 
 /// A refusal with one plain sentence.

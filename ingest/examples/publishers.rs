@@ -8,7 +8,7 @@
 //! machine and compare the ratio, not the seconds.
 
 use bytes::Bytes;
-use ingest::{Admission, Doors, Ingest, Intake, Limits, PublishRequest, Refusal};
+use ingest::{Admission, Doors, Ingest, Intake, Limits, PlayRequest, PublishRequest, Refusal, Usher};
 use media::{AccessUnit, AudioCodec, AudioConfig, ColorInfo, Config, MediaTime, VideoCodec, VideoConfig};
 use rtmp::client::{Publisher, Target};
 use rtmp::{Event, ServerSession};
@@ -32,6 +32,10 @@ impl Doors for Open {
         let (_dismiss, dismissal) = tokio::sync::oneshot::channel();
         let id = ingest::session::PublisherId(0);
         Ok(Admission { stream: "load".into(), id, dismissal, sink: Box::new(drop) })
+    }
+
+    async fn play(&self, _request: PlayRequest) -> Result<Usher, Refusal> {
+        Err(Refusal::new("NetStream.Play.Failed", "Nothing is played here; this is a load tool."))
     }
 
     fn left(&self, _: &str, _: ingest::session::PublisherId, _: ingest::session::Departure) {}

@@ -3,10 +3,10 @@
 use crate::census::Ticket;
 use crate::door::REFUSED;
 use crate::intake::{Intake, MediaFault};
-use crate::round_trip::round_trip;
 use crate::session::{Departure, PublisherId};
-use crate::stranger::{self, Deadlines};
-use crate::{Admission, Doors, Ingest, Refusal, Sink};
+use crate::stranger::{self, Deadlines, Entry};
+use crate::{Admission, Doors, Ingest, PlayerLine, Refusal, Sink, Stream};
+use gatehouse::round_trip;
 use media::{Feed, FeedEnd, FeedReader};
 use metrics::{Gauge, counter, gauge};
 use rtmp::{Event, ServerSession};
@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// A keyframe in a few reads.
 const PUBLISHER_BUFFER: usize = 64 << 10;
@@ -64,6 +65,8 @@ pub(crate) enum Ending {
     Dismissed(Refusal),
     #[error("refused: {}", .0.text)]
     Refused(Refusal),
+    #[error("may not play: {}", .0.text)]
+    NotPlayed(Refusal),
     #[error("the server stops")]
     Stopping,
     #[error("it showed no key, and another connection needed its place")]
@@ -84,6 +87,7 @@ impl Ending {
             Self::Dismissed(_) => "dismissed",
             Self::Refused(refusal) if refusal.is_failed_key => "key",
             Self::Refused(_) => "refused",
+            Self::NotPlayed(_) => "player",
             Self::Stopping => "stopping",
             Self::MadeRoom => "made_room",
         }
@@ -94,7 +98,7 @@ impl Ending {
         let failed = |text: String| Some(Refusal::new("NetStream.Publish.Failed", text));
         match self {
             Self::Unpublished | Self::Hangup | Self::Io(_) => None,
-            Self::Dismissed(refusal) | Self::Refused(refusal) => Some(refusal.clone()),
+            Self::Dismissed(refusal) | Self::Refused(refusal) | Self::NotPlayed(refusal) => Some(refusal.clone()),
             Self::Media(fault) => Some(Refusal::new("NetStream.Publish.Rejected", fault.to_string())),
             Self::Protocol(error) => failed(format!("The server could not read the connection: {error}")),
             Self::Late { .. } | Self::MadeRoom => {
@@ -240,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     }
 }
 
-async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
+async fn talk<D: Doors, S: Stream + 'static>(
     ingest: &Ingest<D>,
     mut line: Line<S>,
     visitor: Visitor,
@@ -254,7 +258,18 @@ async fn talk<D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
         () = stop.cancelled() => Err(Ending::Stopping),
     };
     match admission {
-        Ok((admission, place)) => {
+        Ok(Entry::Player(usher)) => {
+            drop(ticket);
+            let line = PlayerLine { stream: Box::new(line.stream), session: line.session, stop };
+            // A task of its own, outside this one's span: entering it at each step would cost a player half of what a write does.
+            let playing = AbortOnDropHandle::new(tokio::spawn(usher(line)));
+            if let Err(error) = playing.await
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+        Ok(Entry::Publisher(admission, place)) => {
             drop(ticket);
             let ending = publish(ingest, &mut line, peer, admission, place, &stop).await;
             if line.say(&ending).await {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// Connections that ended before they published, by cause.
+/// Connections that ended before they published or asked to play, by cause.
 pub(crate) static REFUSED: Refusals = Refusals::new("weir_ingest_refused_total");
 /// A peer that acknowledges nothing for this long is gone (RELIABILITY A3).
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);

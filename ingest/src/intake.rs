@@ -153,7 +153,7 @@ impl Intake {
                 Err(FlvError::Truncated(_)) => self.tally.damaged += 1,
                 Err(fault) => return Err(fault.into()),
             },
-            Event::PublishRequested(_) | Event::Unpublished => {}
+            Event::PublishRequested(_) | Event::Unpublished | Event::PlayRequested(_) | Event::PlayStopped => {}
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! The way in: accepts RTMP and RTMPS publishers, and turns each into a [`media::Feed`].
+//! The way in: accepts RTMP and RTMPS publishers, and turns each into a [`media::Feed`]. Players come to the same door; who may
+//! play is the roof's to say, and what it is sent is another room's work.
 //!
 //! What it does: the listening loops, deadlines and caps, TLS, the run loop around [`rtmp::ServerSession`], refusals in
 //! words an encoder shows, and the timestamp rules of a session (DESIGN 8.1). What it does not: it knows no keys, no
@@ -7,7 +8,7 @@
 //! of strangers that `rtmp` or `media` have not bounded first.
 //!
 //! ```no_run
-//! use ingest::{Admission, Doors, Ingest, Limits, PublishRequest, Refusal};
+//! use ingest::{Admission, Doors, Ingest, Limits, PlayRequest, PublishRequest, Refusal, Usher};
 //! use std::sync::Arc;
 //! use tokio_util::sync::CancellationToken;
 //!
@@ -23,6 +24,10 @@
 //!     }
 //!
 //!     fn left(&self, _: &str, _: ingest::session::PublisherId, _: ingest::session::Departure) {}
+//!
+//!     async fn play(&self, _: PlayRequest) -> Result<Usher, Refusal> {
+//!         Err(Refusal::new("NetStream.Play.StreamNotFound", "Nothing is played here; open the watch page."))
+//!     }
 //! }
 //!
 //! # async fn run() -> std::io::Result<()> {
@@ -41,7 +46,7 @@ mod limits;
 mod normaliser;
 mod opus;
 mod pacer;
-mod round_trip;
+mod play;
 pub mod session;
 mod silence;
 mod stranger;
@@ -51,6 +56,7 @@ pub use door::Ingest;
 pub use intake::{Intake, MediaFault};
 pub use limits::Limits;
 pub use normaliser::{ClockFault, Normaliser, Placed};
+pub use play::{PlayRequest, PlayerLine, Stream, Usher};
 pub use tally::Tally;
 
 use media::FeedReader;
@@ -76,6 +82,13 @@ pub trait Doors: Send + Sync + 'static {
     /// task, also when that panics: it must not block.
     fn left(&self, stream: &str, id: PublisherId, how: Departure);
 
+    /// Decides about one play request. Called once per request, with the player waiting, under the deadline of
+    /// [`Doors::admit`]. The connection of who may play is the [`Usher`]'s.
+    ///
+    /// # Errors
+    /// A [`Refusal`] goes to the player as `onStatus` before the connection closes. It is the roof's to count.
+    fn play(&self, request: PlayRequest) -> impl Future<Output = Result<Usher, Refusal>> + Send;
+
     /// How long the network takes to an admitted publisher and back. Told every few seconds on the connection's task, where the
     /// kernel knows it: it must not block. Ignored unless the roof wants it.
     fn round_trip(&self, _stream: &str, _id: PublisherId, _taken: Duration) {}
@@ -88,6 +101,10 @@ impl<D: Doors> Doors for std::sync::Arc<D> {
 
     fn left(&self, stream: &str, id: PublisherId, how: Departure) {
         D::left(self, stream, id, how);
+    }
+
+    fn play(&self, request: PlayRequest) -> impl Future<Output = Result<Usher, Refusal>> + Send {
+        D::play(self, request)
     }
 
     fn round_trip(&self, stream: &str, id: PublisherId, taken: Duration) {

@@ -1,4 +1,4 @@
-//! A connection before it may publish: handshake, `publish`, the roof's answer, and the way out for whoever gets a no.
+//! A connection before it may publish or play: handshake, its request, the roof's answer, and the way out for whoever gets a no.
 //!
 //! All of it lies under absolute deadlines from accept. The last of them is the moment the socket is gone: what is to be
 //! said to a stranger is said before it.
@@ -7,9 +7,9 @@ use crate::census::Ticket;
 use crate::connection::{Ending, Line, Place};
 use crate::door::REFUSED;
 use crate::session::Departure;
-use crate::{Admission, Doors, Ingest, Limits, PublishRequest, Refusal};
+use crate::{Admission, Doors, Ingest, Limits, PlayRequest, PublishRequest, Refusal, Usher};
 use metrics::counter;
-use rtmp::{Event, Publish};
+use rtmp::{Event, Play, Publish};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -26,7 +26,7 @@ pub(crate) struct Deadlines {
     accepted: Instant,
     /// The handshakes, TLS and RTMP.
     pub(crate) handshake: Instant,
-    /// The roof's answer to a publish request.
+    /// The roof's answer to a request.
     publish: Instant,
     /// The connection, unless it was admitted.
     gone: Instant,
@@ -46,6 +46,20 @@ impl Deadlines {
     }
 }
 
+/// What a connection was let in for.
+pub(crate) enum Entry<'a, D: Doors> {
+    /// To publish, on this place.
+    Publisher(Admission, Place<'a, D>),
+    /// To play; its session still waits for the yes.
+    Player(Usher),
+}
+
+/// What a connection asks for.
+enum Wish {
+    Publish(Publish),
+    Play(Play),
+}
+
 /// Everything up to the roof's yes.
 pub(crate) async fn admission<'a, D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     ingest: &'a Ingest<D>,
@@ -53,8 +67,21 @@ pub(crate) async fn admission<'a, D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     peer: SocketAddr,
     deadlines: &Deadlines,
     tls: bool,
-) -> Result<(Admission, Place<'a, D>), Ending> {
-    let publish = publish_request(line, deadlines).await?;
+) -> Result<Entry<'a, D>, Ending> {
+    let publish = match wish(line, deadlines).await? {
+        Wish::Publish(publish) => publish,
+        Wish::Play(Play { app, name, query }) => {
+            let request = PlayRequest { app, name, query, peer, tls };
+            return match timeout_at(deadlines.publish, ingest.doors.play(request)).await {
+                Ok(Ok(usher)) => Ok(Entry::Player(usher)),
+                Ok(Err(refusal)) => Err(Ending::NotPlayed(refusal)),
+                Err(_) => Err(Ending::Refused(Refusal::new(
+                    "NetStream.Play.Failed",
+                    "The server could not look the stream up in time; play it again.",
+                ))),
+            };
+        }
+    };
     let request = PublishRequest {
         app: publish.app,
         name: publish.name,
@@ -69,7 +96,7 @@ pub(crate) async fn admission<'a, D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
             let place = Place { doors: &ingest.doors, stream, id: admission.id, how: Departure::Lost };
             line.session.accept_publish()?;
             line.flush().await?;
-            Ok((admission, place))
+            Ok(Entry::Publisher(admission, place))
         }
         Ok(Err(refusal)) => Err(Ending::Refused(refusal)),
         Err(_) => Err(Ending::Refused(Refusal::new(
@@ -79,15 +106,12 @@ pub(crate) async fn admission<'a, D: Doors, S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn publish_request<S: AsyncRead + AsyncWrite + Unpin>(
-    line: &mut Line<S>,
-    deadlines: &Deadlines,
-) -> Result<Publish, Ending> {
+async fn wish<S: AsyncRead + AsyncWrite + Unpin>(line: &mut Line<S>, deadlines: &Deadlines) -> Result<Wish, Ending> {
     let mut buffer = [0; BUFFER];
     loop {
         let (what, at) = match line.session.is_handshaken() {
             false => ("the handshake", deadlines.handshake),
-            true => ("publishing", deadlines.publish),
+            true => ("asking to publish or to play", deadlines.publish),
         };
         let step = async {
             let read = line.stream.read(&mut buffer).await?;
@@ -99,8 +123,10 @@ async fn publish_request<S: AsyncRead + AsyncWrite + Unpin>(
             Ok(input?)
         };
         timeout_at(at, step).await.map_err(|_| deadlines.late(what, at))??;
-        if let Some(Event::PublishRequested(publish)) = line.session.next_event() {
-            return Ok(publish);
+        match line.session.next_event() {
+            Some(Event::PublishRequested(publish)) => return Ok(Wish::Publish(publish)),
+            Some(Event::PlayRequested(play)) => return Ok(Wish::Play(play)),
+            _ => {}
         }
     }
 }
@@ -117,7 +143,9 @@ pub(crate) async fn see_out<D, S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let now = Instant::now();
     ticket.refused();
-    REFUSED.turn_away(ending.label(), &peer, ending, now.into_std());
+    if !matches!(ending, Ending::NotPlayed(_)) {
+        REFUSED.turn_away(ending.label(), &peer, ending, now.into_std());
+    }
     let is_guess = matches!(ending, Ending::Refused(refusal) if refusal.is_failed_key);
     let words = async {
         if is_guess && ingest.census.failed_key(peer.ip(), now.into_std()) {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -324,4 +325,22 @@ fn string(text: &str) -> Vec<u8> {
 
 fn number(value: f64) -> Vec<u8> {
     [&[0], &value.to_be_bytes()[..]].concat()
+}
+
+#[tokio::test]
+async fn a_player_gets_the_roofs_answer_and_nobodys_place() {
+    let house = House::open(Limits { unauthenticated_per_loopback: 2, ..Limits::default() }, None).await;
+    let play = async |name: &str| {
+        let url = format!("rtmp://{}/live/{name}", house.address);
+        let words = ["-nostdin", "-v", "verbose", "-rw_timeout", "30000000", "-i", &url, "-f", "null", "-"];
+        let command = Command::new("ffmpeg").args(words).kill_on_drop(true).output();
+        let said = patiently(command).await.expect("ffmpeg is installed");
+        String::from_utf8_lossy(&said.stderr).into_owned()
+    };
+    for _ in 0..3 {
+        let said = play("OTHER").await;
+        assert!(said.contains("Nothing of that name is live; try NAME."), "{said}");
+    }
+    let said = play("NAME").await;
+    assert!(!said.contains("Nothing of that name"), "{said}");
 }

@@ -55,11 +55,11 @@ impl Keeper {
             return Err(Reason::Stopped { seconds: seconds_to(until, now) });
         }
         let mut decisions = self.tick(now);
-        if caller.is_card && (self.publisher.is_some() || self.session.is_some()) {
-            return Err(Reason::CardStandsBack);
+        if caller.gives_way && (self.publisher.is_some() || self.session.is_some()) {
+            return Err(Reason::StandsBack);
         }
         if let Some(current) = &self.publisher {
-            if current.caller.is_card {
+            if current.caller.gives_way {
                 self.frozen_until = None;
             } else if now.saturating_duration_since(current.heard) <= SILENT {
                 self.contest(&caller, rules.takeover, now)?;
@@ -67,8 +67,9 @@ impl Keeper {
         }
         self.rules = Rules { window: rules.window.min(WINDOW_MAX), ..rules };
         if let Some(old) = self.publisher.take() {
-            decisions.push(Decision::Dismiss(old.caller.id, Reason::TakenOver));
-            decisions.extend(self.part(if old.caller.is_card { Duration::ZERO } else { self.rules.window }, now));
+            let reason = if old.caller.gives_way { Reason::StandsBack } else { Reason::TakenOver };
+            decisions.push(Decision::Dismiss(old.caller.id, reason));
+            decisions.extend(self.part(if old.caller.gives_way { Duration::ZERO } else { self.rules.window }, now));
         }
         self.publisher = Some(Publisher { caller, heard: now });
         self.has_ended = false;
@@ -124,7 +125,7 @@ impl Keeper {
         let Some(gone) = self.publisher.take_if(|p| p.caller.id == id) else { return Vec::new() };
         self.frozen_until = None;
         let window = match how {
-            _ if gone.caller.is_card => Duration::ZERO,
+            _ if gone.caller.gives_way => Duration::ZERO,
             Departure::Lost => self.rules.window,
             Departure::Goodbye => self.rules.goodbye.min(self.rules.window),
             Departure::Closing => Duration::ZERO,

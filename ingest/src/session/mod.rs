@@ -10,7 +10,7 @@
 //! use std::time::{Duration, Instant};
 //!
 //! let (mut keeper, now) = (Keeper::new(), Instant::now());
-//! let caller = |id| Caller { id: PublisherId(id), peer: [127, 0, 0, 1].into(), encoder: None, is_card: false };
+//! let caller = |id| Caller { id: PublisherId(id), peer: [127, 0, 0, 1].into(), encoder: None, gives_way: false };
 //! keeper.knock(caller(1), Rules::default(), now).expect("nobody else is there");
 //! assert_eq!(keeper.begin(PublisherId(1), now), Begun::New);
 //! keeper.left(PublisherId(1), Departure::Lost, now);
@@ -92,8 +92,9 @@ pub struct Caller {
     pub peer: IpAddr,
     /// What the encoder calls itself.
     pub encoder: Option<String>,
-    /// The built-in test card: it gives way to everyone, replaces nobody, and its session ends with it.
-    pub is_card: bool,
+    /// It only fills the stream (the built-in test card, a replay): it gives way to everyone else, replaces nobody, and its
+    /// session ends with it.
+    pub gives_way: bool,
 }
 
 /// How a connection ended.

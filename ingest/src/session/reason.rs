@@ -19,8 +19,8 @@ pub enum Reason {
     },
     /// The key was revoked, rotated away or has expired, or the stream was removed.
     KeyEnded,
-    /// The test card met a publisher, or another stream needs its place.
-    CardStandsBack,
+    /// What only fills a stream, the test card or a replay, met a publisher, or another stream needs its place.
+    StandsBack,
     /// A show needs the place of the rehearsal.
     RehearsalStandsBack,
     /// The rehearsal has lasted as long as one may.
@@ -66,7 +66,9 @@ impl Reason {
             Self::KeyEnded => {
                 Refusal::new(bad_name, "This stream key is no longer valid; ask the operator for the key in use now.")
             }
-            Self::CardStandsBack => Refusal::new(bad_name, "A publisher needs the place; the test card stands back."),
+            Self::StandsBack => {
+                Refusal::new(bad_name, "A publisher has or needs the place, and what only fills a stream stands back.")
+            }
             Self::RehearsalStandsBack => Refusal::new(
                 bad_name,
                 "A live stream needs the place of this rehearsal, which is over; start it again later, or go live without test=1.",
@@ -100,7 +102,7 @@ impl Reason {
             Self::Frozen { .. } => "frozen",
             Self::Stopped { .. } => "stopped",
             Self::KeyEnded => "key_ended",
-            Self::CardStandsBack => "card",
+            Self::StandsBack => "stands_back",
             Self::RehearsalStandsBack => "rehearsal",
             Self::RehearsalOver => "rehearsal_over",
             Self::Full { .. } => "full",

@@ -31,7 +31,7 @@ impl Dice {
 struct Encoder {
     sends: bool,
     has_begun: bool,
-    is_card: bool,
+    gives_way: bool,
 }
 
 /// What the world knows to be true, kept apart from the keeper.
@@ -96,10 +96,10 @@ impl World {
     fn connect(&mut self) {
         let id = PublisherId(self.next_id);
         self.next_id += 1;
-        let is_card = self.dice.below(12) == 0;
+        let gives_way = self.dice.below(12) == 0;
         let peer = [10, 0, 0, self.dice.below(3) as u8].into();
         let encoder = [None, Some("OBS".to_owned()), Some("ffmpeg".to_owned())][self.dice.below(3) as usize].clone();
-        let answer = self.keeper.knock(Caller { id, peer, encoder, is_card }, self.rules, self.now);
+        let answer = self.keeper.knock(Caller { id, peer, encoder, gives_way }, self.rules, self.now);
         let held = self.held_until.is_some_and(|until| until > self.now);
         assert!(!held || matches!(answer, Err(Reason::Stopped { .. })), "a stop holds: {answer:?}");
         match answer {
@@ -108,13 +108,13 @@ impl World {
                 self.obey(decisions);
                 if let Some(before) = before {
                     assert!(self.dismissed.contains(&before), "{before:?} lost the stream and was not told why");
-                    let was_card = self.connected.get(&before).is_some_and(|e| e.is_card);
-                    if self.has_session && self.away_since.is_none() && !was_card {
+                    let gave_way = self.connected.get(&before).is_some_and(|e| e.gives_way);
+                    if self.has_session && self.away_since.is_none() && !gave_way {
                         self.away_since = Some((self.now, self.rules.window));
                     }
                 }
                 self.winner = Some(id);
-                self.connected.insert(id, Encoder { sends: self.dice.below(8) > 0, has_begun: false, is_card });
+                self.connected.insert(id, Encoder { sends: self.dice.below(8) > 0, has_begun: false, gives_way });
             }
             // Every refusal carries a sentence; a frozen stream has someone it is frozen for.
             Err(reason) => {
@@ -139,7 +139,7 @@ impl World {
             if self.has_session {
                 let goodbye = self.rules.goodbye.min(self.rules.window);
                 let window = match how {
-                    _ if encoder.is_card => Duration::ZERO,
+                    _ if encoder.gives_way => Duration::ZERO,
                     Departure::Goodbye => goodbye,
                     _ => self.rules.window,
                 };

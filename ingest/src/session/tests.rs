@@ -6,11 +6,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn caller(id: u64) -> Caller {
     let from = [10, 0, 0, id as u8];
-    Caller { id: PublisherId(id), peer: from.into(), encoder: Some(format!("encoder {id}")), is_card: false }
+    Caller { id: PublisherId(id), peer: from.into(), encoder: Some(format!("encoder {id}")), gives_way: false }
 }
 
 fn card(id: u64) -> Caller {
-    Caller { is_card: true, ..caller(id) }
+    Caller { gives_way: true, ..caller(id) }
 }
 
 /// A keeper whose publisher 1 is live.
@@ -157,11 +157,11 @@ fn the_test_card_gives_way_and_holds_no_window() {
     assert_eq!(keeper.knock(card(1), rules, start), Ok(vec![]));
     keeper.begin(PublisherId(1), start);
     let decisions = keeper.knock(caller(2), rules, start).unwrap();
-    assert_eq!(decisions, [Decision::Dismiss(PublisherId(1), Reason::TakenOver), Decision::End]);
+    assert_eq!(decisions, [Decision::Dismiss(PublisherId(1), Reason::StandsBack), Decision::End]);
     assert_eq!(keeper.begin(PublisherId(2), start), Begun::New, "a person's show is not the card's");
-    assert_eq!(keeper.knock(card(3), rules, start), Err(Reason::CardStandsBack));
+    assert_eq!(keeper.knock(card(3), rules, start), Err(Reason::StandsBack));
     keeper.left(PublisherId(2), Departure::Lost, start);
-    assert_eq!(keeper.knock(card(4), rules, start), Err(Reason::CardStandsBack), "the window is the person's");
+    assert_eq!(keeper.knock(card(4), rules, start), Err(Reason::StandsBack), "the window is the person's");
     keeper.tick(start + 60 * SECOND);
     assert_eq!(keeper.knock(card(5), rules, start + 60 * SECOND), Ok(vec![]));
     keeper.begin(PublisherId(5), start + 60 * SECOND);

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its share")]
 
 use ingest::session::{Departure, PublisherId};
-use ingest::{Admission, Doors, Ingest, Limits, PublishRequest, Refusal};
+use ingest::{Admission, Doors, Ingest, Limits, PlayRequest, PublishRequest, Refusal, Usher};
 use media::{AudioCodec, AudioConfig, FeedEnd, FeedItem, FeedReader, MediaTime};
 use rtmp::client::{Publisher, Target};
 use rustls::pki_types::PrivateKeyDer;
@@ -39,6 +39,19 @@ impl Doors for Roof {
             dismissal,
             sink: Box::new(move |reader| readers.try_send(reader).expect("the test listens")),
         })
+    }
+
+    async fn play(&self, request: PlayRequest) -> Result<Usher, Refusal> {
+        if request.name != "NAME" {
+            return Err(Refusal::new("NetStream.Play.StreamNotFound", "Nothing of that name is live; try NAME."));
+        }
+        Ok(Box::new(|mut line| {
+            Box::pin(async move {
+                line.session.accept_play().expect("nothing behind the request");
+                line.session.end_play("That was all.");
+                line.stream.write_all(&line.session.take_output()).await.expect("a player that reads");
+            })
+        }))
     }
 
     fn left(&self, stream: &str, id: PublisherId, how: Departure) {

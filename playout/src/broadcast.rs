@@ -1,0 +1,105 @@
+use crate::Limits;
+use crate::batch::Batch;
+use crate::ring::{Place, Ring};
+use media::{AccessUnit, Announced};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+/// The giving end of what the players of one session get. Dropping it tells them that the stream is over.
+#[derive(Debug)]
+pub struct Broadcast {
+    shared: Arc<Shared>,
+}
+
+/// What players tune into. Cheap to clone; holds no place for anyone.
+#[derive(Debug, Clone)]
+pub struct Tuner {
+    shared: Arc<Shared>,
+}
+
+/// One player that is tuned in, and is counted for as long.
+#[derive(Debug)]
+pub(crate) struct Reception {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Held for one unit or for the making of one batch, never across an await.
+    ring: Mutex<Ring>,
+    changed: Notify,
+    players: AtomicUsize,
+}
+
+impl Shared {
+    /// A panic can't leave more than one unit half added, whose session has ended with it; so poison is ignored.
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Broadcast {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let (ring, changed) = (Mutex::new(Ring::new(limits)), Notify::new());
+        Self { shared: Arc::new(Shared { ring, changed, players: AtomicUsize::new(0) }) }
+    }
+
+    /// What the publisher says of itself, for the metadata of players that come later.
+    pub fn announce(&self, announced: &Announced) {
+        self.shared.ring().announce(announced);
+    }
+
+    /// Adds a unit, in decode order of its track. Never waits for a player; while nobody plays, the payload is not copied.
+    pub fn push(&self, unit: &AccessUnit) {
+        let is_watched = self.shared.players.load(Ordering::Relaxed) > 0;
+        if self.shared.ring().push(unit, is_watched) {
+            self.shared.changed.notify_waiters();
+        }
+    }
+
+    /// For whoever looks the stream up.
+    pub fn tuner(&self) -> Tuner {
+        Tuner { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl Drop for Broadcast {
+    fn drop(&mut self) {
+        self.shared.ring().finish();
+        self.shared.changed.notify_waiters();
+    }
+}
+
+impl Tuner {
+    /// How many play it now.
+    pub fn players(&self) -> usize {
+        self.shared.players.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn receive(&self) -> Reception {
+        self.shared.players.fetch_add(1, Ordering::Relaxed);
+        Reception { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl Reception {
+    /// Ends when there is something new. To be made before [`Reception::read`], so that nothing is missed between the two.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.shared.changed.notified()
+    }
+
+    /// Adds to the batch what is next at this place, if anything is there; gives how many messages were lost before it, and
+    /// whether the stream is over with everything read.
+    pub(crate) fn read(&self, place: &mut Place, batch: &mut Batch) -> (u64, bool) {
+        let ring = self.shared.ring();
+        (ring.read(place, batch), ring.is_over(place))
+    }
+}
+
+impl Drop for Reception {
+    fn drop(&mut self) {
+        self.shared.players.fetch_sub(1, Ordering::Relaxed);
+    }
+}

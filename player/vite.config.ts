@@ -13,13 +13,17 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     rolldownOptions: {
-      input: ['index.html', 'watch.html', 'embed.html', '404.html', 'dashboard.html', 'dock.html'],
+      input: ['index.html', 'watch.html', 'embed.html', '404.html', 'dashboard.html', 'dock.html', 'library.html', 'recording.html', 'embed-recording.html'],
       // Left alone, the bundler makes a file of its own for each set of pages that shares something: ten tiny ones for a viewer.
       output: {
         codeSplitting: {
           groups: [
-            { name: 'base', test: /node_modules\/@?preact\/|\/src\/(api|clock|decode|marks|name)\.tsx?$/ },
+            { name: 'base', test: /node_modules\/@?preact\/|\/src\/(address|api|clock|decode|marks|name)\.tsx?$/ },
             { name: 'frame', test: /\/src\/(copy|frame|thumb)\.tsx$/ },
+            { name: 'recordings', test: /\/src\/recordings\/(api|chapter|finder|links|listing|more|picture|query|shape|time)\.tsx?$/ },
+            // Each with what it imports: hls.js and media-chrome are in the first of them.
+            { name: 'player', test: /\/src\/(chrome\/elements|commands|hls|keys|native|over|quality|retry|still)\.tsx?$/ },
+            { name: 'vod', test: /\/src\/(vod\/|recordings\/(seen|stage|vod))[^/]*\.tsx?$/ },
           ],
         },
       },
@@ -28,6 +32,6 @@ export default defineConfig({
   // `npm run dev` shows the pages of a server that runs beside it.
   server: {
     host: '127.0.0.1',
-    proxy: { '/api': 'http://127.0.0.1:8080', '/live': 'http://127.0.0.1:8080' },
+    proxy: { '/api': 'http://127.0.0.1:8080', '/live': 'http://127.0.0.1:8080', '/vod': 'http://127.0.0.1:8080' },
   },
 });

@@ -19,6 +19,8 @@ export interface LiveStream {
   readonly height: number;
   /** Path of the newest thumbnail, null when there is none. */
   readonly thumb: string | null;
+  /** Path of the playlist of what can be rewound to, null when nothing can. */
+  readonly rewind: string | null;
   /** Names one run of the stream; a new one means new playlists. Null when the server does not say. */
   readonly session: string | null;
 }
@@ -86,10 +88,12 @@ export function decodeStream(body: unknown): LiveStream | null {
     width: number(field(body, 'width')) ?? 0,
     height: number(field(body, 'height')) ?? 0,
     thumb: text(field(body, 'thumb')),
+    rewind: text(field(body, 'rewind')),
     session: text(field(body, 'session')),
   };
 }
 
-function ask(path: string): Promise<Response> {
+/** Asks the public API; throws when no answer comes. */
+export function ask(path: string): Promise<Response> {
   return fetch(path, { headers: { accept: 'application/json' }, cache: 'no-store', signal: AbortSignal.timeout(PATIENCE_MS) });
 }

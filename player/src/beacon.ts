@@ -7,15 +7,18 @@ const TELL_MS = 15_000;
 /** Phases in which there is a stream that should be seen. */
 const SHOWN = new Set(['opening', 'playing', 'reconnecting']);
 
-/** Begins to look; for as long as the page lives. */
-export function tellOf(viewer: Viewer): void {
+/** Begins to look, for as long as the page lives. `current`: who watches live now; null while nobody does. */
+export function tellOf(name: string, current: () => Viewer | null): void {
   const tally = new Tally();
   let position = -1;
   let errors = 0;
   let attempts = 0;
+  let looked: Viewer | null = null;
   const look = (): void => {
+    const viewer = current();
     const video = document.querySelector('video');
-    if (!video) return;
+    if (viewer !== looked) [looked, position, attempts] = [viewer, -1, 0];
+    if (!video || !viewer) return;
     const { phase, attempts: tried } = viewer.playback.value;
     if (tried > attempts) errors += 1;
     attempts = tried;
@@ -29,7 +32,7 @@ export function tellOf(viewer: Viewer): void {
   const tell = (): void => {
     const beacon = tally.take();
     if (!beacon) return;
-    const path = `/api/v1/live/${encodeURIComponent(viewer.name)}/beacon`;
+    const path = `/api/v1/live/${encodeURIComponent(name)}/beacon`;
     // What cannot be told is not worth a word to the viewer.
     void fetch(path, {
       method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(beacon), keepalive: true,

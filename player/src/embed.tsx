@@ -3,12 +3,11 @@ import './style.css';
 import { render } from 'preact';
 import { tellOf } from './beacon.ts';
 import { nameInPath } from './name.ts';
-import { Screen } from './screen.tsx';
-import { Viewer } from './viewer.ts';
+import { Player, Watching } from './watching.tsx';
 
 const root = document.getElementById('app');
 if (root) {
-  const viewer = new Viewer(nameInPath(location.pathname));
-  render(<Screen viewer={viewer} />, root);
-  tellOf(viewer);
+  const watching = new Watching(nameInPath(location.pathname));
+  render(<Player watching={watching} />, root);
+  tellOf(watching.name, () => watching.live);
 }

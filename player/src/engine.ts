@@ -15,7 +15,9 @@ export interface Rung {
 }
 
 export type EngineFact =
-  | { type: 'lost' | 'gone' | 'broken' | 'closing' }
+  | { type: 'lost' | 'gone' | 'broken' }
+  /** The playlist was closed. */
+  | { type: 'closing' }
   | { type: 'unsupported'; reason: string }
   /** The ladder became known; highest rung first. */
   | { type: 'ladder'; rungs: readonly Rung[] };
@@ -39,6 +41,15 @@ export interface Engine {
   pictureTime(): number | null;
   destroy(): void;
 }
+
+/** What is asked of it for a recording, which has no edge to keep to. */
+export type VodEngine = Pick<Engine, 'resume' | 'recover' | 'choose' | 'showing' | 'destroy'> & {
+  /** The first time there is something of, seconds; it moves on where the past of a live goes at its beginning. */
+  earliest(): number;
+};
+
+/** Where a recording begins to play: seconds from its start, or seconds before the newest that there is. */
+export type VodStart = { readonly at_s: number } | { readonly behind_s: number };
 
 export type Report = (fact: EngineFact) => void;
 

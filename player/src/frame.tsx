@@ -2,18 +2,20 @@
 import type { ComponentChildren } from 'preact';
 import { Weir } from './marks.tsx';
 
-export function Frame({ children, home }: { children: ComponentChildren; home?: boolean }) {
+/** `at`: the page is one that the header leads to. */
+export function Frame({ children, at }: { children: ComponentChildren; at?: 'home' | 'recordings' }) {
   return (
     <>
       <header class="top">
-        <a class="brand" href="/" aria-current={home ? 'page' : undefined}>
+        <a class="brand" href="/" aria-current={at === 'home' ? 'page' : undefined}>
           <Weir /> Weir
         </a>
-        {home && (
-          <a class="operator" href="/dashboard">
-            Dashboard
+        <nav class="places" aria-label="Weir">
+          <a href="/recordings" aria-current={at === 'recordings' ? 'page' : undefined}>
+            Recordings
           </a>
-        )}
+          {at === 'home' && <a href="/dashboard">Dashboard</a>}
+        </nav>
       </header>
       <main>{children}</main>
     </>

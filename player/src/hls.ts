@@ -2,10 +2,11 @@
  * hls.js behind the `Engine` face. The only file that knows hls.js: everything it says is translated here into facts
  * of our own, and none of its types leave.
  *
- * It must not add delay: playback starts at the hold-back the playlist asks for and stays there.
+ * Live (`openHls`) it must not add delay: playback starts at the hold-back the playlist asks for and stays there. A recording
+ * (`openVod`) begins where it is told to.
  */
 import Hls, { AbrController, ErrorDetails, ErrorTypes, Events, type ErrorData, type HlsConfig } from 'hls.js';
-import { rungLabels, type Engine, type Report, type Rung } from './engine.ts';
+import { rungLabels, type Engine, type Report, type Rung, type VodEngine, type VodStart } from './engine.ts';
 import { Worst, partsBehind, room } from './lag.ts';
 import { Shelf } from './shelf.ts';
 
@@ -20,11 +21,28 @@ const RATE_GUESS_BPS = 4_000_000;
 const RATE_MIN_BPS = 400_000;
 const RATE_MAX_BPS = 50_000_000;
 
-function config(rate_bps: number): Partial<HlsConfig> {
-  const retry = { maxNumRetry: 3, retryDelayMs: 200, maxRetryDelayMs: 2_000, backoff: 'exponential' as const };
+const RETRY = { maxNumRetry: 3, retryDelayMs: 200, maxRetryDelayMs: 2_000, backoff: 'exponential' as const };
+
+function common(rate_bps: number): Partial<HlsConfig> {
   return {
-    // Nothing is transmuxed (parts are CMAF), so a worker would only add a copy, and a blob: script.
+    // Nothing is transmuxed (media is CMAF), so a worker would only add a copy, and a blob: script.
     enableWorker: false,
+    // Start at once on the rung the network is believed to carry, no test download of the lowest first.
+    startFragPrefetch: true,
+    testBandwidth: false,
+    abrEwmaDefaultEstimate: rate_bps,
+    abrEwmaDefaultEstimateMax: RATE_MAX_BPS,
+    // What fails for a moment is asked again soon; what fails for longer is the playback machine's business.
+    manifestLoadPolicy: { default: { maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 15_000, timeoutRetry: null, errorRetry: null } },
+    // A blocking reload may be held for 8 s.
+    playlistLoadPolicy: { default: { maxTimeToFirstByteMs: 12_000, maxLoadTimeMs: 15_000, timeoutRetry: RETRY, errorRetry: RETRY } },
+    fragLoadPolicy: { default: { maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 20_000, timeoutRetry: RETRY, errorRetry: RETRY } },
+  };
+}
+
+function liveConfig(rate_bps: number): Partial<HlsConfig> {
+  return {
+    ...common(rate_bps),
     lowLatencyMode: true,
     // Media Source is told the stream has no end; without this `duration` grows and live state is guessed.
     liveDurationInfinity: true,
@@ -37,21 +55,24 @@ function config(rate_bps: number): Partial<HlsConfig> {
     backBufferLength: Infinity,
     maxBufferLength: 12,
     maxMaxBufferLength: 30,
-    // Start at once on the rung the network is believed to carry, no test download of the lowest first.
-    startFragPrefetch: true,
-    testBandwidth: false,
-    abrEwmaDefaultEstimate: rate_bps,
-    abrEwmaDefaultEstimateMax: RATE_MAX_BPS,
     // Parts are small, so single readings are noisy: up only with room to spare, down within a segment.
     abrBandWidthFactor: 0.9,
     abrBandWidthUpFactor: 0.65,
     maxStarvationDelay: 2,
     maxLoadingDelay: 2,
-    // What fails for a moment is asked again soon; what fails for longer is the playback machine's business.
-    manifestLoadPolicy: { default: { maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 15_000, timeoutRetry: null, errorRetry: null } },
-    // A blocking reload may be held for 8 s.
-    playlistLoadPolicy: { default: { maxTimeToFirstByteMs: 12_000, maxLoadTimeMs: 15_000, timeoutRetry: retry, errorRetry: retry } },
-    fragLoadPolicy: { default: { maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 20_000, timeoutRetry: retry, errorRetry: retry } },
+  };
+}
+
+function vodConfig(rate_bps: number, from: VodStart): Partial<HlsConfig> {
+  return {
+    ...common(rate_bps),
+    // There are no parts. One that still runs is a playlist that grows; said outright, zero is its start and not its edge.
+    lowLatencyMode: false,
+    ...('behind_s' in from ? { liveSyncDuration: from.behind_s } : { startPosition: from.at_s }),
+    // Room for a seek without loading anew, and no more than a phone can hold.
+    backBufferLength: 60,
+    maxBufferLength: 30,
+    maxMaxBufferLength: 60,
   };
 }
 
@@ -145,20 +166,8 @@ export function openHls(video: HTMLVideoElement, url: string, report: Report): E
       super.nextAutoLevel = level;
     }
   }
-  const hls = new Hls({ ...config(rememberedRate()), ...announced(SESSION), abrController: AtSegments });
-  let rungs: readonly Rung[] = [];
-
-  hls.on(Events.MANIFEST_PARSED, () => {
-    const labels = rungLabels(hls.levels.map((level) => ({
-      width: level.width, height: level.height, frameRate: level.frameRate, bitrate_bps: level.maxBitrate,
-    })));
-    rungs = hls.levels
-      .map((level, id) => ({ id, label: labels[id] ?? '', name: nameOf(level.url[0]), bitrate_bps: level.maxBitrate, lines: level.height }))
-      // By picture first: a calm source may announce less than the rungs made of it.
-      .sort((a, b) => b.lines - a.lines || b.bitrate_bps - a.bitrate_bps)
-      .map(({ id, label, name, bitrate_bps }) => ({ id, label, name, bitrate_bps }));
-    report({ type: 'ladder', rungs });
-  });
+  const hls = new Hls({ ...liveConfig(rememberedRate()), ...announced(SESSION), abrController: AtSegments });
+  tell(hls, report);
   hls.on(Events.LEVEL_SWITCHING, (_, { level }) => {
     // A rung that was left long ago: hls.js 1.7 would guess where its playlist is by now from the mean length of segments, and
     // be seconds off where these vary. Without what it knew it goes by the dates, which are exact.
@@ -177,12 +186,7 @@ export function openHls(video: HTMLVideoElement, url: string, report: Report): E
   });
   const shelf = new Shelf();
   hls.on(Events.FRAG_BUFFERED, (_, { frag, part }) => {
-    remember(hls.bandwidthEstimate);
     if (frag.type === 'main') shelf.put((part ?? frag).start, frag.level);
-  });
-  hls.on(Events.ERROR, (_, error) => {
-    const fact = translate(error);
-    if (fact) report(fact);
   });
   hls.attachMedia(video);
   hls.loadSource(url);
@@ -206,6 +210,48 @@ export function openHls(video: HTMLVideoElement, url: string, report: Report): E
     pictureTime: () => hls.playingDate?.getTime() ?? null,
     destroy: () => hls.destroy(),
   };
+}
+
+/** A recording, or the past of a live. While it still runs, what was added to it is loaded by itself. */
+export function openVod(video: HTMLVideoElement, url: string, from: VodStart, report: Report): VodEngine {
+  const hls = new Hls(vodConfig(rememberedRate(), from));
+  let showing: number | null = null;
+  tell(hls, report);
+  hls.on(Events.FRAG_CHANGED, (_, { frag }) => (showing = frag.level));
+  hls.attachMedia(video);
+  hls.loadSource(url);
+  return {
+    resume: () => hls.startLoad(video.currentTime),
+    recover: () => hls.recoverMediaError(),
+    choose(id) {
+      // What is buffered behind the present segment is thrown away, so that the change shows soon.
+      hls.nextLevel = id ?? -1;
+    },
+    showing: () => showing,
+    earliest: () => hls.latestLevelDetails?.fragmentStart ?? 0,
+    destroy: () => hls.destroy(),
+  };
+}
+
+/** What is heard of every engine: its ladder, its faults, and the network's rate for the next one. */
+function tell(hls: Hls, report: Report): void {
+  hls.on(Events.MANIFEST_PARSED, () => report({ type: 'ladder', rungs: ladderOf(hls) }));
+  hls.on(Events.FRAG_BUFFERED, () => remember(hls.bandwidthEstimate));
+  hls.on(Events.ERROR, (_, error) => {
+    const fact = translate(error);
+    if (fact) report(fact);
+  });
+}
+
+function ladderOf(hls: Hls): Rung[] {
+  const labels = rungLabels(hls.levels.map((level) => ({
+    width: level.width, height: level.height, frameRate: level.frameRate, bitrate_bps: level.maxBitrate,
+  })));
+  return hls.levels
+    .map((level, id) => ({ id, label: labels[id] ?? '', name: nameOf(level.url[0]), bitrate_bps: level.maxBitrate, lines: level.height }))
+    // By picture first: a calm source may announce less than the rungs made of it.
+    .sort((a, b) => b.lines - a.lines || b.bitrate_bps - a.bitrate_bps)
+    .map(({ id, label, name, bitrate_bps }) => ({ id, label, name, bitrate_bps }));
 }
 
 function translate(error: ErrorData): Parameters<Report>[0] | null {

@@ -40,7 +40,7 @@ function Home() {
   const now = seen.value;
   const list = now.is === 'list' ? now.list : now.is === 'silent' ? now.last : null;
   return (
-    <Frame home>
+    <Frame at="home">
       {now.is === 'silent' && (
         <p class="notice" role="status">
           The server does not answer. Trying again by itself.

@@ -1,11 +1,18 @@
-/** The keyboard: which key asks for what. Pure; `screen.tsx` carries the wish out. */
+/** The keyboard: which key asks for what. Pure; `screen.tsx` and `commands.ts` carry the wish out. */
 
-export type Wish =
-  | { do: 'toggle_play' | 'toggle_mute' | 'toggle_fullscreen' | 'toggle_captions' | 'toggle_pip' | 'go_live' }
-  /** Seconds forwards (negative: backwards). */
-  | { do: 'seek'; by: number }
+/** What every player has. */
+export type Command =
+  | { do: 'toggle_play' | 'toggle_mute' | 'toggle_fullscreen' | 'toggle_captions' | 'toggle_pip' }
   /** Part of full volume, -1 to 1. */
   | { do: 'volume'; by: number };
+
+export type Wish =
+  | Command
+  | { do: 'go_live' }
+  /** Into the past, as far as the server kept it. */
+  | { do: 'rewind' }
+  /** Seconds forwards (negative: backwards). */
+  | { do: 'seek'; by: number };
 
 export interface Press {
   readonly key: string;
@@ -23,6 +30,7 @@ export const KEYS: ReadonlyArray<readonly [keys: string, does: string]> = [
   ['M', 'sound on or off'],
   ['↑ ↓', 'louder, quieter'],
   ['← →', `${SEEK_S} s back, forwards`],
+  ['J', 'rewind'],
   ['L', 'back to live'],
   ['F', 'full screen'],
   ['C', 'captions'],
@@ -51,6 +59,8 @@ export function wish(press: Press, focus: 'page' | 'button' | 'slider'): Wish | 
       return { do: 'toggle_pip' };
     case 'l':
       return { do: 'go_live' };
+    case 'j':
+      return { do: 'rewind' };
     case 'ArrowLeft':
       return { do: 'seek', by: -SEEK_S };
     case 'ArrowRight':

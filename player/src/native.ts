@@ -2,12 +2,12 @@
  * The browser's own HLS behind the `Engine` face: for browsers without Media Source. The browser chooses the rung and
  * keeps the delay by itself, so there is no ladder to report.
  */
-import type { Engine, Report } from './engine.ts';
+import type { Engine, Report, VodEngine } from './engine.ts';
 
 /** How far behind the end of the seekable range such players start by themselves. */
 const EDGE_S = 1.5;
 
-export function openNative(video: HTMLVideoElement, url: string, report: Report): Engine {
+export function openNative(video: HTMLVideoElement, url: string, report: Report): Engine & VodEngine {
   const failed = (): void => {
     const code = video.error?.code;
     if (code === MediaError.MEDIA_ERR_DECODE) report({ type: 'broken' });
@@ -28,6 +28,7 @@ export function openNative(video: HTMLVideoElement, url: string, report: Report)
     },
     choose() {},
     showing: () => null,
+    earliest: () => (video.seekable.length ? video.seekable.start(0) : 0),
     behindEdge() {
       const end = edge();
       return end === null ? null : Math.max(0, end - video.currentTime);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import {
-  OPENING_MS, PROBE_IDLE_MS, PROBE_PLAYING_MS, RECOVER_AGAIN_MS, STEADY_MS, retryDelay, start, step,
-  type Action, type Fact, type Playback,
+  OPENING_MS, PROBE_IDLE_MS, PROBE_PLAYING_MS, start, step, type Action, type Fact, type Playback,
 } from './playback.ts';
+import { RECOVER_AGAIN_MS, STEADY_MS } from './retry.ts';
 
 /** Runs facts through the machine; `[ms, fact]` pairs, times from the page's opening. */
 function run(facts: ReadonlyArray<readonly [number, Fact]>, from: Playback = start(0).next): { state: Playback; actions: Action[] } {
@@ -70,12 +70,6 @@ describe('playback', () => {
       if (state.phase.kind === 'opening') state = step(state, { type: 'lost' }, now, 0.5).next;
     }
     expect(tries).toBeGreaterThan(3_600 / 10);
-  });
-
-  it('backs_off_to_eight_seconds_spread_by_a_fifth', () => {
-    expect([0, 1, 2, 3, 4, 50].map((n) => retryDelay(n, 0.5))).toEqual([500, 1000, 2000, 4000, 8000, 8000]);
-    expect(retryDelay(4, 0)).toBeCloseTo(6_400);
-    expect(retryDelay(4, 1)).toBeCloseTo(9_600);
   });
 
   it('does_not_sit_out_a_long_wait_when_the_server_is_back', () => {

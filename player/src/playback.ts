@@ -3,9 +3,7 @@
  * state and the actions to carry out come back. It reads no clock, touches no element and starts no request; `viewer.ts`
  * does all of that. One rule above all: every state but `unsupported` leads back to a picture without the viewer's help.
  */
-
-/** Milliseconds on any clock that never runs back; the machine only compares them. */
-export type Millis = number;
+import { RECOVER_AGAIN_MS, RESUMES, STEADY_MS, retryDelay, type Millis } from './retry.ts';
 
 export type Phase =
   /** The multivariant playlist was asked for and no picture has come yet. */
@@ -98,16 +96,8 @@ export const PROBE_LOST_MS = 2_000;
 export const PROBE_PLAYING_MS = 10_000;
 /** An opening without picture is given up after this long; a playlist may be held for 8 s. */
 export const OPENING_MS = 15_000;
-/** So much good playing and the next trouble counts as the first. */
-export const STEADY_MS = 10_000;
-/** A decoder that breaks again this soon after a reset gets a new engine instead of another reset. */
-export const RECOVER_AGAIN_MS = 5_000;
-const RETRY_FIRST_MS = 500;
-const RETRY_MAX_MS = 8_000;
 /** A playlist that is not there may be there a moment later: streams are listed before their first segment closes. */
 const GONE_MAX_MS = 1_000;
-/** The first attempts keep the engine, and with it the picture on screen. */
-const RESUMES = 2;
 
 export function start(now: Millis): Step {
   const next: Playback = {
@@ -115,14 +105,6 @@ export function start(now: Millis): Step {
     recoveredAt: null, probedAt: now,
   };
   return { next, actions: ['load', 'probe'] };
-}
-
-/**
- * Wait before attempt number `attempts` (0 first). Doubles to 8 s; `chance` (0 to 1) spreads it by a fifth either
- * way, so that a thousand viewers of a restarted server do not come back in one moment.
- */
-export function retryDelay(attempts: number, chance: number): Millis {
-  return Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(attempts, 10)) * (0.8 + 0.4 * chance);
 }
 
 export function step(was: Playback, fact: Fact, now: Millis, chance: number): Step {

@@ -10,6 +10,7 @@ import { openHls, supported } from './hls.ts';
 import { openNative } from './native.ts';
 import { pace } from './pace.ts';
 import { start, step, type Action, type Fact, type Playback, type Step } from './playback.ts';
+import { keepStill } from './still.tsx';
 import { words } from './words.ts';
 
 /** The clock of the page's own life. Not on screen: nothing here is finer than what a person notices. */
@@ -220,7 +221,7 @@ export class Viewer {
   #unload(): void {
     const engine = this.#engine;
     this.#engine = null;
-    if (engine) this.#keepStill();
+    if (engine && keepStill(this.#video, this.#canvas)) this.still.value = true;
     engine?.destroy();
     this.#closing = false;
     this.#position = -1;
@@ -381,15 +382,5 @@ export class Viewer {
     } else if (answer.is === 'not_live') {
       this.#fact({ type: 'not_live' });
     }
-  }
-
-  #keepStill(): void {
-    const video = this.#video;
-    const canvas = this.#canvas;
-    if (!video || !canvas || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || !video.videoWidth) return;
-    canvas.width = video.videoWidth;
-    canvas.height = video.videoHeight;
-    canvas.getContext('2d')?.drawImage(video, 0, 0);
-    this.still.value = true;
   }
 }

@@ -10,10 +10,12 @@ import { Frame } from './frame.tsx';
 import { KEYS } from './keys.ts';
 import { nameInPath } from './name.ts';
 import type { Phase } from './playback.ts';
-import { Screen } from './screen.tsx';
-import { Viewer } from './viewer.ts';
+import type { Viewer } from './viewer.ts';
+import { Player, Watching } from './watching.tsx';
 
-function Watch({ viewer }: { viewer: Viewer }) {
+function Watch({ watching }: { watching: Watching }) {
+  const viewer = watching.viewer.value;
+  const isLive = watching.live !== null;
   const title = viewer.stream.value?.title ?? viewer.name;
   const phase = viewer.playback.value.phase.kind;
   const slate = viewer.stream.value?.slate ?? false;
@@ -23,13 +25,13 @@ function Watch({ viewer }: { viewer: Viewer }) {
   return (
     <Frame>
       <div class="watch">
-        <Screen viewer={viewer} />
+        <Player watching={watching} />
         <div class="about">
           <div>
             <h1>{title}</h1>
             <p class="facts">
-              <Badge phase={phase === 'playing' && slate ? 'away' : phase} />
-              {phase === 'playing' && (slate ? <span>The streamer is reconnecting</span> : <Since viewer={viewer} />)}
+              {isLive ? <Badge phase={phase === 'playing' && slate ? 'away' : phase} /> : <span class="badge off">Rewound</span>}
+              {isLive && phase === 'playing' && (slate ? <span>The streamer is reconnecting</span> : <Since viewer={viewer} />)}
               {title !== viewer.name && <span>{viewer.name}</span>}
             </p>
           </div>
@@ -86,7 +88,7 @@ function Elsewhere({ name }: { name: string }) {
 
 const root = document.getElementById('app');
 if (root) {
-  const viewer = new Viewer(nameInPath(location.pathname));
-  render(<Watch viewer={viewer} />, root);
-  tellOf(viewer);
+  const watching = new Watching(nameInPath(location.pathname));
+  render(<Watch watching={watching} />, root);
+  tellOf(watching.name, () => watching.live);
 }

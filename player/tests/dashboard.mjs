@@ -176,12 +176,40 @@ test('a_slate_image_is_shown_and_removed', async () => {
   await page.waitForFunction(() => !document.querySelector('.slate img'));
 });
 
+test('a_copy_for_another_server_is_added_checked_stopped_and_removed', async () => {
+  const secret = 'live_hunter2';
+  const targets = async () => (await asked(`/streams/${NAME}/targets`)).targets;
+  await page.waitForSelector('.targets >> text=None. Add YouTube');
+  await page.click('text=Add target…');
+  await page.selectOption('dialog select', 'custom');
+  await page.fill('dialog input[placeholder^="rtmps"]', 'rtmp://127.0.0.1/live');
+  await page.fill('dialog input[type=password]', secret);
+  await page.click('dialog button[type=submit]');
+  await page.waitForSelector('dialog [role=alert]:has-text("this machine itself")');
+  await page.fill('dialog input[placeholder^="rtmps"]', 'rtmp://nobody.invalid/live');
+  await page.click('dialog button[type=submit]');
+  await page.waitForSelector('.target-list >> text=Waiting for the stream');
+  await page.waitForFunction(() => !document.querySelector('dialog'));
+  assert.ok(!(await page.content()).includes(secret), 'the key is nowhere any more');
+  await page.click('[aria-label="Check nobody.invalid"]');
+  await page.waitForSelector('.target-list [role=status]:has-text("There is no host nobody.invalid")');
+  await page.click('[aria-label="Stop nobody.invalid"]');
+  await page.waitForSelector('.target-list .chip:has-text("Stopped")');
+  assert.deepEqual((await targets()).map(({ state }) => state), ['paused']);
+  await shot('dashboard-targets');
+  await page.click('[aria-label="Remove nobody.invalid"]');
+  await page.click('dialog >> text=Remove target');
+  await page.waitForSelector('.targets >> text=None. Add YouTube');
+  assert.deepEqual(await targets(), []);
+  clean();
+});
+
 test('a_key_is_rotated_and_the_old_one_revoked', async () => {
   const before = (await asked(`/streams/${NAME}`)).keys.map(({ id }) => id);
   await page.click('.block >> text=New key…');
   await page.click('dialog >> text=Works for one more hour');
   await page.click('dialog >> text=Make new key');
-  await page.waitForSelector(`dialog h2:has-text("New key for ${NAME}")`);
+  await page.waitForSelector('dialog >> text=I have the key');
   const fresh = (await copyFields('dialog')).find((value) => value.startsWith('wk_'));
   assert.ok(fresh && fresh !== key);
   await page.click('dialog >> text=I have the key');

@@ -1,6 +1,6 @@
 /**
  * Opens the pages of a running server in Debian's Chromium and reads what a viewer would see and hear.
- * Only for `browser.mjs` beside it.
+ * For the tests beside it.
  */
 import { chromium } from 'playwright-core';
 
@@ -69,6 +69,22 @@ export async function untilMoving(page, timeout_ms = 10_000) {
     await page.waitForFunction(() => window.__seen.frames > 5 && !document.querySelector('.words'), null, { timeout: timeout_ms, polling: 50 });
   } catch {
     throw new Error(`no moving picture in ${timeout_ms} ms: ${JSON.stringify(await look(page))}`);
+  }
+}
+
+/** Waits until the picture moves between these seconds. */
+export async function untilAt(opened, from_s, until_s) {
+  const was = (await look(opened)).seen.frames;
+  try {
+    await opened.waitForFunction(
+      ([from, until, was]) => {
+        const { currentTime, seeking } = document.querySelector('video');
+        return !seeking && currentTime >= from && currentTime <= until && window.__seen.frames > was + 5;
+      },
+      [from_s, until_s, was], { timeout: 8_000, polling: 50 },
+    );
+  } catch {
+    throw new Error(`the picture does not move between ${from_s} and ${until_s} s: ${JSON.stringify(await look(opened))}`);
   }
 }
 

@@ -22,6 +22,18 @@ const ACTS: Readonly<Record<string, string>> = {
   'slate.remove': 'Slate image removed',
   'key.rotate': 'New key made',
   'key.revoke': 'Key revoked',
+  'recording.start': 'Recording started',
+  'recording.stop': 'Recording stopped',
+  'recording.edit': 'Recording edited',
+  'recording.trash': 'Recording put in the trash',
+  'recording.restore': 'Recording restored',
+  'recording.delete': 'Recording deleted for good',
+  'recording.clip': 'Clip made',
+  'target.add': 'Target added',
+  'target.start': 'Target started',
+  'target.stop': 'Target stopped',
+  'target.key': 'Target given another key',
+  'target.remove': 'Target removed',
 };
 
 export function AuditPage() {

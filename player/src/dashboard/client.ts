@@ -33,7 +33,7 @@ const UPLOAD_PATIENCE_MS = 120_000;
 type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
 
 /** The decoded JSON of the answer, or null when it has no body. */
-export async function call(method: Method, path: string, body?: unknown): Promise<unknown> {
+export async function call(method: Method, path: string, body?: unknown, patience_ms = PATIENCE_MS): Promise<unknown> {
   const json = body !== undefined && !(body instanceof Blob);
   const headers: Record<string, string> = { accept: 'application/json' };
   if (json) headers['content-type'] = 'application/json';
@@ -43,7 +43,7 @@ export async function call(method: Method, path: string, body?: unknown): Promis
     answer = await fetch(`/api/v1${path}`, {
       method, headers, cache: 'no-store',
       body: json ? JSON.stringify(body) : body instanceof Blob ? body : null,
-      signal: AbortSignal.timeout(body instanceof Blob ? UPLOAD_PATIENCE_MS : PATIENCE_MS),
+      signal: AbortSignal.timeout(body instanceof Blob ? UPLOAD_PATIENCE_MS : patience_ms),
     });
   } catch {
     throw new Away();
@@ -62,6 +62,11 @@ export async function refusal(answer: Response, path: string): Promise<Refusal> 
 /** The path of a stream's routes. */
 export function streamPath(name: string, rest = ''): string {
   return `/streams/${encodeURIComponent(name)}${rest}`;
+}
+
+/** The path of a recording's routes. */
+export function recordingPath(id: string, rest = ''): string {
+  return `/recordings/${encodeURIComponent(id)}${rest}`;
 }
 
 /** What to tell a person about anything that was thrown. */

@@ -4,8 +4,12 @@ import './tone.css';
 import './dashboard.css';
 import './list.css';
 import './stream.css';
+import './targets.css';
 import './outcome.css';
 import './server.css';
+import '../recordings/recordings.css';
+import '../vod/vod.css';
+import './recordings.css';
 import { signal } from '@preact/signals';
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
@@ -13,6 +17,8 @@ import { AuditPage } from './audit.tsx';
 import { askSession, reason, session } from './client.ts';
 import { List } from './list.tsx';
 import { listen, route } from './place.ts';
+import { RecordingPage } from './recording.tsx';
+import { RecordingsPage } from './recordings.tsx';
 import { ServerPage } from './server.tsx';
 import { Shell, Skeleton, Trouble, useTitle } from './shell.tsx';
 import { SignIn } from './sign-in.tsx';
@@ -55,6 +61,10 @@ function Page() {
       return <List />;
     case 'stream':
       return <StreamPage key={now.name} name={now.name} />;
+    case 'recordings':
+      return <RecordingsPage />;
+    case 'recording':
+      return <RecordingPage key={now.id} id={now.id} />;
     case 'server':
       return <ServerPage />;
     case 'audit':

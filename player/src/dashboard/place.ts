@@ -1,5 +1,6 @@
 /** Where the operator is: the address bar as a signal, and moving without loading the page anew. */
-import { computed, signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
+import { arrive as arriveAtQuery, search } from '../address.ts';
 import { routeOf } from './route.ts';
 
 const path = signal(location.pathname);
@@ -28,10 +29,14 @@ export function listen(): void {
     if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     if (link.origin !== location.origin || link.target || routeOf(link.pathname).at === 'nowhere') return;
     event.preventDefault();
-    if (link.pathname !== location.pathname) go(link.pathname);
+    const to = link.pathname + link.search;
+    if (to !== location.pathname + search.value) go(to);
   });
 }
 
 function arrive(): void {
-  path.value = location.pathname;
+  batch(() => {
+    path.value = location.pathname;
+    arriveAtQuery();
+  });
 }

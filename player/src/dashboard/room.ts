@@ -1,6 +1,7 @@
 /** All that is known of one stream while its page is open: asked for once, then kept up to date by the server's events. */
 import { batch, computed, signal } from '@preact/signals';
 import { Away, call, reason, refusal, Refusal, streamPath } from './client.ts';
+import { decodeRecorded, type Recorded } from './recorded.ts';
 import { follow } from './follow.ts';
 import { decodeRehearsal, type Rehearsal } from './rehearsal.ts';
 import {
@@ -31,6 +32,8 @@ export class Room {
   /** Why nothing new comes; null while all is well. */
   readonly trouble = computed(() => this.#troubles.value.answers ?? this.#troubles.value.events);
   readonly atMs = signal<number | null>(null);
+  /** Null before the first answer, and from a server that records nothing. */
+  readonly recorded = signal<Recorded | null>(null);
   /** There is no such stream, or no longer. */
   readonly gone = signal(false);
   /** The server's clock, once a second. */
@@ -80,6 +83,7 @@ export class Room {
     if (!stream) return;
     batch(() => {
       this.stream.value = stream;
+      this.recorded.value = decodeRecorded(body);
       this.gone.value = false;
       if (stream.live?.nowMs != null) this.#ahead_ms = stream.live.nowMs - Date.now();
     });

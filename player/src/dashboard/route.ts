@@ -3,6 +3,8 @@
 export type Route =
   | { readonly at: 'streams' }
   | { readonly at: 'stream'; readonly name: string }
+  | { readonly at: 'recordings' }
+  | { readonly at: 'recording'; readonly id: string }
   | { readonly at: 'server' }
   | { readonly at: 'audit' }
   | { readonly at: 'nowhere' };
@@ -16,6 +18,11 @@ export function routeOf(path: string): Route {
     const decoded = decodedPart(name);
     return decoded === null ? { at: 'nowhere' } : { at: 'stream', name: decoded };
   }
+  if (page === 'recordings') {
+    if (name === undefined) return { at: 'recordings' };
+    const decoded = decodedPart(name);
+    return decoded === null ? { at: 'nowhere' } : { at: 'recording', id: decoded };
+  }
   if ((page === 'server' || page === 'audit') && name === undefined) return { at: page };
   return { at: 'nowhere' };
 }
@@ -26,6 +33,9 @@ export function pathOf(route: Exclude<Route, { at: 'nowhere' }>): string {
       return '/dashboard';
     case 'stream':
       return `/dashboard/streams/${encodeURIComponent(route.name)}`;
+    case 'recording':
+      return `/dashboard/recordings/${encodeURIComponent(route.id)}`;
+    case 'recordings':
     case 'server':
     case 'audit':
       return `/dashboard/${route.at}`;

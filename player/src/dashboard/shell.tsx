@@ -29,6 +29,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
           <>
             <nav aria-label="Dashboard">
               {page('/dashboard', 'Streams', at === 'streams' || at === 'stream')}
+              {page('/dashboard/recordings', 'Recordings', at === 'recordings' || at === 'recording')}
               {page('/dashboard/server', 'Server', at === 'server')}
               {page('/dashboard/audit', 'Audit', at === 'audit')}
             </nav>

@@ -10,6 +10,7 @@ import { Log } from './log.tsx';
 import { ObsSteps } from './obs.tsx';
 import { RehearsalPanel } from './rehearsal-card.tsx';
 import { Remove } from './remove.tsx';
+import { RecordPanel } from './record.tsx';
 import { Renditions } from './renditions.tsx';
 import { Room } from './room.ts';
 import { headline, stateSaid, stoppedUntil } from './said.ts';
@@ -18,6 +19,7 @@ import { Skeleton, Trouble, useTitle } from './shell.tsx';
 import { SlateImage } from './slate.tsx';
 import type { Stream } from './shapes.ts';
 import { StopAllow } from './stop.tsx';
+import { Targets } from './targets.tsx';
 import { clock } from './time.ts';
 import { Chip } from './tone.tsx';
 
@@ -41,7 +43,9 @@ export function StreamPage({ name }: { name: string }) {
       {!stream && <Skeleton lines={6} label="The stream is being loaded" />}
       {stream && (
         <div class={room.trouble.value ? 'stream-page stale' : 'stream-page'}>
+          <RecordPanel room={room} />
           <Watchtower room={room} stream={stream} />
+          <Targets name={name} />
           <div class="columns set-up">
             <section aria-labelledby="set-title">
               <h2 id="set-title" class="small-head">

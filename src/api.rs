@@ -4,25 +4,34 @@
 //! the command line's do. Who is live may be asked by anyone, from any page. Errors are JSON, `{code, message}`: a word
 //! for programs and a sentence for people. The OpenAPI description is at `/api/v1/openapi.json`.
 
+mod archive;
+mod chapters;
 mod error;
 mod experience;
 mod follow;
 mod gate;
 mod health;
 mod live;
+mod oembed;
+mod recordings;
 mod rehearsal;
+mod replays;
 mod server;
 mod session;
 mod shapes;
 mod slate;
 mod streams;
 mod switcher;
+mod targets;
 
+pub use archive::{Archive, Beginning, Copies, DownloadFacts, Piece, Storage};
 pub use follow::{LogKind, LogRow, Sample};
 pub use live::{LiveHealth, LiveRehearsal, LiveRendition, LiveState, LiveStream, LiveView};
+pub use replays::{ReplayFacts, ReplayRefused};
 pub use server::{Facts, Warning};
 pub use shapes::IngestAddresses;
 pub use slate::IMAGE_BYTES_MAX;
+pub use targets::{Outlets, TargetFault, TargetStatus};
 
 use crate::experience::Experience;
 use axum::extract::DefaultBodyLimit;
@@ -50,29 +59,39 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 pub struct Api {
     store: Store,
     live: Arc<dyn LiveView>,
+    archive: Arc<dyn Archive>,
     gate: Gate,
     facts: Facts,
     data_dir: Option<PathBuf>,
     ingest: IngestAddresses,
     titles: Titles,
     slates: Slates,
+    outlets: Option<Arc<dyn Outlets>>,
     /// Held for a sum, never across an await.
     experience: Mutex<Experience>,
 }
 
 impl Api {
-    /// An API over these streams and what is live; `token` may change things.
-    pub fn new(store: Store, live: Arc<dyn LiveView>, token: ApiToken, facts: Facts) -> Self {
+    /// An API over these streams, what is live and what is recorded; `token` may change things.
+    pub fn new(
+        store: Store,
+        live: Arc<dyn LiveView>,
+        archive: Arc<dyn Archive>,
+        token: ApiToken,
+        facts: Facts,
+    ) -> Self {
         let (titles, gate, ingest) = (Titles::new(&store), Gate::new(token), IngestAddresses::default());
         Self {
             store,
             live,
+            archive,
             gate,
             facts,
             data_dir: None,
             ingest,
             titles,
             slates: Slates::new(1),
+            outlets: None,
             experience: Mutex::default(),
         }
     }
@@ -85,6 +104,11 @@ impl Api {
     /// What makes pictures of the images people send.
     pub fn with_slates(self, slates: Slates) -> Self {
         Self { slates, ..self }
+    }
+
+    /// What sends copies to other servers.
+    pub fn with_outlets(self, outlets: Arc<dyn Outlets>) -> Self {
+        Self { outlets: Some(outlets), ..self }
     }
 
     /// Where encoders push to, shown on the home page.
@@ -100,7 +124,10 @@ impl Api {
     tags(
         (name = "live", description = "Public: what is live"),
         (name = "session", description = "Signing a browser in"),
+        (name = "library", description = "Public: recordings that may be seen"),
+        (name = "recordings", description = "With the token: recordings, clips, the trash"),
         (name = "streams", description = "With the token: streams and their keys"),
+        (name = "targets", description = "With the token: where copies go"),
         (name = "server", description = "With the token: this server")
     )
 )]
@@ -159,6 +186,23 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(follow::log))
         .routes(routes!(experience::show))
         .routes(routes!(server::show))
+        .routes(routes!(targets::services))
+        .routes(routes!(targets::list, targets::add))
+        .routes(routes!(targets::show, targets::remove))
+        .routes(routes!(targets::set_key))
+        .routes(routes!(targets::start))
+        .routes(routes!(targets::stop))
+        .routes(routes!(targets::check))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::show, recordings::edit, recordings::delete))
+        .routes(routes!(recordings::trash))
+        .routes(routes!(recordings::restore))
+        .routes(routes!(recordings::clip))
+        .routes(routes!(recordings::ticket))
+        .routes(routes!(replays::begin))
+        .routes(routes!(replays::list))
+        .routes(routes!(recordings::rotate_playback_keys))
+        .routes(routes!(recordings::start, recordings::stop))
         .merge(images())
 }
 
@@ -185,7 +229,14 @@ fn images() -> OpenApiRouter<Arc<Api>> {
 }
 
 fn public() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new().routes(routes!(live::list)).routes(routes!(live::show)).routes(routes!(experience::tell))
+    OpenApiRouter::new()
+        .routes(routes!(live::list))
+        .routes(routes!(live::show))
+        .routes(routes!(recordings::library))
+        .routes(routes!(recordings::public))
+        .routes(routes!(recordings::downloads))
+        .routes(routes!(oembed::show))
+        .routes(routes!(experience::tell))
 }
 
 /// Answers to the operator are nobody else's.

@@ -1,12 +1,18 @@
 //! The command line: what may be typed, and who does it.
 //!
-//! Every verb works on a data directory, whether or not a server runs on it; the database carries changes to the server.
+//! Every verb works on a data directory, whether or not a server runs on it; the database carries changes to the server. A replay
+//! alone is asked of the server that runs there, as nobody else can play it.
 //! What a command prints goes to standard output, as text or with `--json` as one JSON value; anything wrong is one
 //! sentence on standard error and exit status 1.
 
 mod check;
+mod database;
 mod demo;
+mod output;
+mod recording;
+mod replay;
 mod stream;
+mod target;
 
 use crate::config::{Config, Listen, Overrides};
 use crate::logging;
@@ -72,6 +78,14 @@ enum Verb {
     /// Add, list, change and remove streams and their keys.
     #[command(subcommand)]
     Stream(stream::Verb),
+    /// List, change, verify, export and delete recordings.
+    #[command(subcommand)]
+    Recording(recording::Verb),
+    /// Send copies of a stream to other servers.
+    #[command(subcommand)]
+    Target(target::Verb),
+    /// Replay a recording to a stream of the running server, as if it were live.
+    Replay(replay::Arguments),
     /// Push the built-in test card to a server until interrupted.
     Demo(demo::Arguments),
     /// Runs one sandboxed media worker; started by the server.
@@ -119,6 +133,9 @@ impl Command {
             }
             Verb::Check { json, .. } => return check::run(&overrides, json).await,
             Verb::Stream(verb) => stream::run(&Config::load(&overrides)?, verb).await?,
+            Verb::Recording(verb) => return recording::run(&Config::load(&overrides)?, verb).await,
+            Verb::Target(verb) => target::run(&Config::load(&overrides)?, verb).await?,
+            Verb::Replay(arguments) => replay::run(&Config::load(&overrides)?, arguments).await?,
             Verb::Demo(arguments) => {
                 let config = Config::load(&overrides)?;
                 logging::start(&config.log)?;
@@ -134,7 +151,12 @@ impl Command {
         let (listeners, no_demo) = match &self.verb {
             Verb::Serve { listeners, no_demo } => (listeners, *no_demo),
             Verb::Check { listeners, .. } => (listeners, false),
-            Verb::Stream(_) | Verb::Demo(_) | Verb::Worker { .. } => (&none, false),
+            Verb::Stream(_)
+            | Verb::Recording(_)
+            | Verb::Replay(_)
+            | Verb::Target(_)
+            | Verb::Demo(_)
+            | Verb::Worker { .. } => (&none, false),
         };
         Overrides {
             file: self.place.config.clone(),

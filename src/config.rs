@@ -5,12 +5,20 @@
 //! `WEIR_TRANSCODE__LADDER`. A key nobody knows is refused with the nearest one that is known. `weir.example.toml` shows
 //! every key with its default, unit and reason; a test holds the two together.
 
+mod archive;
 mod environment;
 mod explain;
 mod health;
 mod listen;
+mod playout;
+mod restream;
+mod vault;
 
+pub use archive::{ArchiveConfig, WhenFull};
 pub use listen::Listen;
+pub use playout::PlayoutConfig;
+pub use restream::RestreamConfig;
+pub use vault::VaultConfig;
 
 use anyhow::{Context as _, bail};
 use environment::Environment;
@@ -51,10 +59,18 @@ pub struct Config {
     pub tls: TlsConfig,
     /// What publishers may do.
     pub ingest: IngestConfig,
+    /// What players over RTMP may do.
+    pub playout: PlayoutConfig,
     /// The HTTP side's limits.
     pub web: WebConfig,
     /// The ladder.
     pub transcode: TranscodeConfig,
+    /// Rewind and recordings.
+    pub archive: ArchiveConfig,
+    /// Where recordings are copied to.
+    pub vault: VaultConfig,
+    /// Copies for other servers.
+    pub restream: RestreamConfig,
     /// From where on a streamer is told that something is wrong.
     pub health: Limits,
     /// Logs.
@@ -119,6 +135,8 @@ pub struct WebConfig {
     pub idle_timeout_s: u32,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<String>,
+    /// Sites whose pages may embed players, as origins; empty: all.
+    pub embed_parents: Vec<String>,
 }
 
 /// `[transcode]`
@@ -170,8 +188,12 @@ impl Default for Config {
             rtmps: Listen::everywhere(1936),
             tls: TlsConfig::default(),
             ingest: IngestConfig::default(),
+            playout: PlayoutConfig::default(),
             web: WebConfig::default(),
             transcode: TranscodeConfig::default(),
+            archive: ArchiveConfig::default(),
+            vault: VaultConfig::default(),
+            restream: RestreamConfig::default(),
             health: Limits::default(),
             log: LogConfig::default(),
         }
@@ -207,6 +229,7 @@ impl Default for WebConfig {
             write_timeout_s: 30,
             idle_timeout_s: 60,
             trusted_proxies: Vec::new(),
+            embed_parents: Vec::new(),
         }
     }
 }
@@ -278,6 +301,15 @@ impl Config {
         Ok(Location::parse(&self.database, &self.data_dir)?)
     }
 
+    /// Where recordings are written.
+    pub fn archive_dir(&self) -> PathBuf {
+        if self.archive.folder.as_os_str().is_empty() {
+            self.data_dir.join("archive")
+        } else {
+            self.archive.folder.clone()
+        }
+    }
+
     /// The host name for printed addresses.
     pub fn host(&self) -> &str {
         if self.public_host.is_empty() { "localhost" } else { &self.public_host }
@@ -338,6 +370,11 @@ impl Config {
         }
     }
 
+    /// The sites whose pages may embed players, as a header takes them; none: all.
+    pub fn embed_parents(&self) -> Vec<String> {
+        store::clean_embed_parents(&self.web.embed_parents).expect("Config::load refuses a site that is none")
+    }
+
     /// Holds every value against its range, so that no other place has to.
     fn check(&self) -> anyhow::Result<()> {
         let in_range = |key: &str, value: u32, low: u32, high: u32| {
@@ -353,6 +390,8 @@ impl Config {
         in_range("ingest.silence_timeout_s", self.ingest.silence_timeout_s, 5, 300)?;
         in_range("ingest.reconnect_window_s", self.ingest.reconnect_window_s, 0, 300)?;
         in_range("ingest.goodbye_window_s", self.ingest.goodbye_window_s, 0, 300)?;
+        in_range("playout.players_max", self.playout.players_max, 1, 100_000)?;
+        in_range("playout.players_per_address_max", self.playout.players_per_address_max, 1, 100_000)?;
         in_range("web.connections_max", self.web.connections_max, 16, 1_000_000)?;
         in_range("web.connections_per_address_max", self.web.connections_per_address_max, 1, 1_000_000)?;
         in_range("web.header_timeout_s", self.web.header_timeout_s, 1, 60)?;
@@ -361,6 +400,17 @@ impl Config {
         in_range("transcode.thumbnail_s", self.transcode.thumbnail_s, 0, 60)?;
         in_range("transcode.streams_max", self.transcode.streams_max, 1, 10_000)?;
         in_range("transcode.worker_memory_mib", self.transcode.worker_memory_mib, 64, 65_536)?;
+        in_range("archive.rewind_s", self.archive.rewind_s, 0, 86_400)?;
+        in_range("archive.quota_gib", self.archive.quota_gib, 0, 10_000_000)?;
+        in_range("archive.reserve_mib", self.archive.reserve_mib, 64, 1_048_576)?;
+        in_range("archive.trash_days", self.archive.trash_days, 0, 365)?;
+        in_range("vault.upload_mbps", self.vault.upload_mbps, 0, 1_000_000)?;
+        let has_vault = self.vault.settings(&self.data_dir)?.is_some();
+        if self.archive.when_full == WhenFull::DeleteOldest && !has_vault {
+            bail!(
+                "archive.when_full is \"delete_oldest\", which deletes what is copied elsewhere; set vault.kind as well"
+            );
+        }
         health::check(&self.health)?;
         ladder_text(&self.transcode.ladder).context("transcode.ladder")?;
         if self.transcode.encoder.parse::<EncoderChoice>().is_err() {
@@ -372,6 +422,7 @@ impl Config {
         for network in &self.web.trusted_proxies {
             network.parse::<origin::Network>().context("web.trusted_proxies")?;
         }
+        store::clean_embed_parents(&self.web.embed_parents).context("web.embed_parents")?;
         if self.data_dir.as_os_str().is_empty() {
             bail!("data_dir is empty; name a folder");
         }

@@ -73,8 +73,17 @@ pub fn claim(dir: &Path) -> anyhow::Result<Claim> {
 
 /// Where the server that runs on this folder takes RTMP, as its `run.json` says; `None` when none runs.
 pub fn running_rtmp(dir: &Path) -> Option<SocketAddr> {
+    running(dir, "rtmp")
+}
+
+/// The same of plain HTTP.
+pub fn running_http(dir: &Path) -> Option<SocketAddr> {
+    running(dir, "http")
+}
+
+fn running(dir: &Path, door: &str) -> Option<SocketAddr> {
     let run: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("run.json")).ok()?).ok()?;
-    run["rtmp"].as_str()?.parse().ok()
+    run[door].as_str()?.parse().ok()
 }
 
 /// Writes a file only this user may read, whole or not at all: a new file takes the old one's place.
@@ -94,6 +103,26 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         // What is left of a draft on a full disk only takes room; when it cannot go either, the error above says enough.
         let _ = std::fs::remove_file(&draft);
     })
+}
+
+/// The same, but a file that is there already stays as it is.
+///
+/// # Errors
+/// Naming the file.
+pub fn create_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut whole = path.as_os_str().to_owned();
+    whole.push(format!(".new.{}", std::process::id()));
+    let whole = Path::new(&whole);
+    write_private(whole, bytes)?;
+    let linked = std::fs::hard_link(whole, path);
+    // Its name was only for the moment; when it can't go either, the next start makes another.
+    let _ = std::fs::remove_file(whole);
+    match linked {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("the file {} cannot be written", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -73,6 +73,17 @@ fn token(file: &Path) -> anyhow::Result<ApiToken> {
     }
 }
 
+/// The API's token of a data directory that a server was started on.
+///
+/// # Errors
+/// When it can't be read, naming the file.
+pub fn read_token(data_dir: &Path) -> anyhow::Result<ApiToken> {
+    let file = data_dir.join(TOKEN_FILE);
+    let text = std::fs::read_to_string(&file);
+    let text = text.with_context(|| format!("the file {} cannot be read", file.display()))?;
+    ApiToken::parse(&text).with_context(|| format!("the file {} holds no API token", file.display()))
+}
+
 /// The key in the data directory's `first-key`, if it is there and reads as one.
 pub fn read_first_key(data_dir: &Path) -> Option<StreamKey> {
     StreamKey::parse(&std::fs::read_to_string(data_dir.join(KEY_FILE)).ok()?)

@@ -6,6 +6,7 @@
 mod api;
 mod cli;
 mod config;
+mod copies;
 mod data_dir;
 mod demo;
 mod descriptors;
@@ -16,12 +17,19 @@ mod live;
 mod logging;
 mod machine;
 mod pages;
+mod recordings;
 mod serve;
+mod site;
 mod tls;
 mod usage;
 
 use clap::Parser as _;
 use std::process::ExitCode;
+
+/// A server lives for weeks and allocates parts of every size on every thread: glibc's arenas are left with holes
+/// that grow by megabytes an hour (ACCEPTANCE.md, soak), jemalloc's size classes are not.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     match cli::run(cli::Command::parse()) {

@@ -1,4 +1,5 @@
-//! The pages people open in a browser: `/`, `/watch/NAME`, `/embed/NAME`, `/dashboard`, `/dock/NAME`, and the files they load.
+//! The pages people open in a browser: `/`, `/watch/NAME`, `/embed/NAME`, `/recordings`, `/recordings/ID`, `/embed/recordings/ID`,
+//! `/dashboard`, `/dock/NAME`, and the files they load.
 //!
 //! The player is built by npm into `player/dist` and embedded in the binary; this module only hands it out. It renders
 //! no HTML of its own but the notice that the player was not built, holds no state, and never sees media: playlists and
@@ -7,19 +8,21 @@
 //! Called by the roof, which merges [`router`] with the API and the origin on one port:
 //!
 //! ```text
-//! let site = origin::router(catalog).merge(api).merge(pages::router()).fallback(pages::not_found);
+//! let site = origin::router(catalog).merge(api).merge(pages::router(&parents)).fallback(pages::not_found);
 //! ```
 //!
 //! A debug build reads `player/dist` from disk at each request, so a rebuilt player shows without compiling.
 
+use crate::site;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{FromRef, Path, State};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use rust_embed::RustEmbed;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// What the built player may load and who may frame it (RELIABILITY 4, "Page headers"). There is no exception for
 /// inline styles: the player's build turns those of its controls into constructed style sheets.
@@ -32,11 +35,11 @@ const OPERATOR_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 
     media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; \
     form-action 'self'; frame-ancestors 'none'";
 
-/// The same for `/embed/NAME`, which exists to stand in other people's pages. Every site may frame it until there is a
-/// setting to name them; the page has no button that does more than play.
+/// The same for `/embed/NAME` and `/embed/recordings/ID`, which exist to stand in other people's pages; who may frame them follows.
+/// They have no button that does more than play.
 const EMBED_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; \
-    form-action 'self'; frame-ancestors *";
+    form-action 'self'; frame-ancestors ";
 
 /// Nothing here asks for a device; the stage page will have its own line.
 const PERMISSIONS: &str = "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=()";
@@ -71,6 +74,42 @@ struct File {
 /// Where files come from: their path in `player/dist` in, the file out. A function, so that tests bring their own.
 type Shelf = fn(&str) -> Option<File>;
 
+/// What the routes find.
+#[derive(Clone)]
+struct Pages {
+    shelf: Shelf,
+    embed: Policy,
+}
+
+/// A content policy, and who may frame what has it.
+#[derive(Clone)]
+struct Policy(HeaderValue);
+
+impl Policy {
+    const PAGE: Self = Self(HeaderValue::from_static(PAGE_POLICY));
+    const OPERATOR: Self = Self(HeaderValue::from_static(OPERATOR_POLICY));
+
+    /// Of what may be framed by these sites and by our own pages; by all when there is none of them.
+    fn embed(parents: &[String]) -> Self {
+        let named = std::iter::once("'self'").chain(parents.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+        let who = if parents.is_empty() { "*" } else { &named };
+        let policy = HeaderValue::from_str(&format!("{EMBED_POLICY}{who}"));
+        Self(policy.expect("an origin is plain ASCII"))
+    }
+}
+
+impl FromRef<Pages> for Shelf {
+    fn from_ref(pages: &Pages) -> Self {
+        pages.shelf
+    }
+}
+
+impl FromRef<Pages> for Policy {
+    fn from_ref(pages: &Pages) -> Self {
+        pages.embed.clone()
+    }
+}
+
 fn embedded(path: &str) -> Option<File> {
     let file = Player::get(path)?;
     let bytes = match file.data {
@@ -80,9 +119,10 @@ fn embedded(path: &str) -> Option<File> {
     Some(File { bytes, hash: file.metadata.sha256_hash() })
 }
 
-/// All routes of this module, without a fallback (the roof sets one for the whole site, see [`not_found`]).
-pub fn router() -> Router {
-    over(embedded)
+/// All routes of this module, without a fallback (the roof sets one for the whole site, see [`not_found`]). Players may stand in
+/// pages of the sites in `parents`, origins such as `https://example.com`; in all when it is empty.
+pub fn router(parents: &[String]) -> Router {
+    over(embedded, parents)
 }
 
 /// The friendly page for an address that leads nowhere, with status 404.
@@ -90,11 +130,14 @@ pub async fn not_found(headers: HeaderMap) -> Response {
     missing(embedded, &headers)
 }
 
-fn over(shelf: Shelf) -> Router {
+fn over(shelf: Shelf, parents: &[String]) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/watch/{name}", get(watch))
         .route("/embed/{name}", get(embed))
+        .route("/recordings", get(library))
+        .route("/recordings/{id}", get(recording))
+        .route("/embed/recordings/{id}", get(embed_recording))
         .route("/dashboard", get(dashboard))
         .route("/dashboard/{*rest}", get(dashboard))
         .route("/dock/{name}", get(dock))
@@ -111,30 +154,72 @@ fn over(shelf: Shelf) -> Router {
             "/robots.txt",
             get(|State(shelf): State<Shelf>, headers: HeaderMap| async move { loose(shelf, "robots.txt", &headers) }),
         )
-        .with_state(shelf)
+        .with_state(Pages { shelf, embed: Policy::embed(parents) })
 }
 
 async fn home(State(shelf): State<Shelf>, headers: HeaderMap) -> Response {
-    page(shelf, "index.html", PAGE_POLICY, &headers)
+    page(shelf, "index.html", Policy::PAGE, &headers)
 }
 
-async fn watch(State(shelf): State<Shelf>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    if is_watchable(&name) { page(shelf, "watch.html", PAGE_POLICY, &headers) } else { missing(shelf, &headers) }
+async fn watch(
+    State(shelf): State<Shelf>,
+    Path(name): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    from: Extensions,
+) -> Response {
+    if is_stream_name(&name) {
+        return found(shelf, "watch.html", site::address(&uri, &headers, &from), &uri, &headers);
+    }
+    // The preview of a rehearsal is nothing to be passed on.
+    if is_watchable(&name) { page(shelf, "watch.html", Policy::PAGE, &headers) } else { missing(shelf, &headers) }
 }
 
-async fn embed(State(shelf): State<Shelf>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    if is_watchable(&name) { page(shelf, "embed.html", EMBED_POLICY, &headers) } else { missing(shelf, &headers) }
+async fn embed(
+    State(shelf): State<Shelf>,
+    State(policy): State<Policy>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if is_watchable(&name) { page(shelf, "embed.html", policy, &headers) } else { missing(shelf, &headers) }
+}
+
+async fn library(State(shelf): State<Shelf>, headers: HeaderMap) -> Response {
+    page(shelf, "library.html", Policy::PAGE, &headers)
+}
+
+async fn recording(
+    State(shelf): State<Shelf>,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    from: Extensions,
+) -> Response {
+    if is_recording_id(&id) {
+        found(shelf, "recording.html", site::address(&uri, &headers, &from), &uri, &headers)
+    } else {
+        missing(shelf, &headers)
+    }
+}
+
+async fn embed_recording(
+    State(shelf): State<Shelf>,
+    State(policy): State<Policy>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if is_recording_id(&id) { page(shelf, "embed-recording.html", policy, &headers) } else { missing(shelf, &headers) }
 }
 
 async fn dashboard(State(shelf): State<Shelf>, headers: HeaderMap) -> Response {
-    page(shelf, "dashboard.html", OPERATOR_POLICY, &headers)
+    page(shelf, "dashboard.html", Policy::OPERATOR, &headers)
 }
 
 async fn dock(State(shelf): State<Shelf>, Path(name): Path<String>, headers: HeaderMap) -> Response {
     if !is_stream_name(&name) {
         return missing(shelf, &headers);
     }
-    let mut response = page(shelf, "dock.html", OPERATOR_POLICY, &headers);
+    let mut response = page(shelf, "dock.html", Policy::OPERATOR, &headers);
     // Its address holds a token.
     put(&mut response, header::REFERRER_POLICY, "no-referrer");
     response
@@ -152,7 +237,7 @@ fn loose(shelf: Shelf, path: &str, headers: &HeaderMap) -> Response {
     serve(shelf, path, A_DAY, headers).unwrap_or_else(|| missing(shelf, headers))
 }
 
-fn page(shelf: Shelf, path: &str, policy: &'static str, headers: &HeaderMap) -> Response {
+fn page(shelf: Shelf, path: &str, policy: Policy, headers: &HeaderMap) -> Response {
     let response = serve(shelf, path, ASK_AGAIN, headers).unwrap_or_else(|| {
         let mut response = Response::new(Body::from(NOT_BUILT));
         put(&mut response, header::CONTENT_TYPE, "text/html; charset=utf-8");
@@ -162,11 +247,26 @@ fn page(shelf: Shelf, path: &str, policy: &'static str, headers: &HeaderMap) -> 
     guarded(response, policy)
 }
 
+/// A page that says how it can be embedded (oEmbed, discovery), with its own whole address; so it is not sent as it was packed.
+fn found(shelf: Shelf, path: &str, site: Option<String>, uri: &Uri, headers: &HeaderMap) -> Response {
+    let (Some(site), Some(file)) = (site, shelf(path)) else { return page(shelf, path, Policy::PAGE, headers) };
+    // Neither the site's name nor a path that leads here has a character that means something in a query or in HTML.
+    let link = format!(
+        "<link rel=\"alternate\" type=\"application/json+oembed\" href=\"{site}/oembed?url={site}{}&amp;format=json\">",
+        uri.path()
+    );
+    let text = String::from_utf8_lossy(&file.bytes).replacen("</head>", &format!("{link}</head>"), 1);
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let file = Packed { file: File { bytes: text.into(), hash: file.hash }, coding: None, variant: hasher.finish() };
+    guarded(answer(file, path, ASK_AGAIN, headers), Policy::PAGE)
+}
+
 fn missing(shelf: Shelf, headers: &HeaderMap) -> Response {
     // Whatever the browser kept of this page, the answer is 404 and not 304.
     let mut asked = headers.clone();
     asked.remove(header::IF_NONE_MATCH);
-    let mut response = page(shelf, "404.html", PAGE_POLICY, &asked);
+    let mut response = page(shelf, "404.html", Policy::PAGE, &asked);
     *response.status_mut() = StatusCode::NOT_FOUND;
     response.headers_mut().remove(header::ETAG);
     response
@@ -183,8 +283,23 @@ fn serve(shelf: Shelf, path: &str, cache: &'static str, headers: &HeaderMap) -> 
         Some(found) => found,
         None => (shelf(path)?, None),
     };
+    Some(answer(Packed { file, coding, variant: 0 }, path, cache, headers))
+}
+
+/// A file as it is sent.
+struct Packed {
+    file: File,
+    coding: Option<&'static str>,
+    /// Tells apart what was made of one file.
+    variant: u64,
+}
+
+/// The file, or 304 when the client has it.
+fn answer(packed: Packed, path: &str, cache: &'static str, headers: &HeaderMap) -> Response {
+    let Packed { file, coding, variant } = packed;
     // Each coding is its own file with its own hash, so its tag differs as RFC 9110 8.8.3.3 asks.
-    let tag = format!("\"{}\"", file.hash.iter().take(12).map(|b| format!("{b:02x}")).collect::<String>());
+    let hash = file.hash.iter().take(12).map(|b| format!("{b:02x}")).collect::<String>();
+    let tag = if variant == 0 { format!("\"{hash}\"") } else { format!("\"{hash}-{variant:016x}\"") };
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
     let fresh = known.flat_map(|v| v.split(',')).any(|v| v.trim().trim_start_matches("W/") == tag);
 
@@ -203,11 +318,11 @@ fn serve(shelf: Shelf, path: &str, cache: &'static str, headers: &HeaderMap) -> 
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
-    Some(response)
+    response
 }
 
-fn guarded(mut response: Response, policy: &'static str) -> Response {
-    put(&mut response, header::CONTENT_SECURITY_POLICY, policy);
+fn guarded(mut response: Response, Policy(policy): Policy) -> Response {
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     put(&mut response, header::REFERRER_POLICY, "same-origin");
     put(&mut response, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
@@ -217,6 +332,15 @@ fn guarded(mut response: Response, policy: &'static str) -> Response {
 
 fn put(response: &mut Response, name: HeaderName, value: &'static str) {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
+}
+
+/// Ids of recordings as the store makes them: a UUID in lower case (RFC 9562, 4).
+fn is_recording_id(id: &str) -> bool {
+    id.len() == 36
+        && id.bytes().enumerate().all(|(i, b)| match i {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
+        })
 }
 
 /// Stream names as the store allows them: 1 to 64 of `a-z`, `0-9`, `_`, `-`.
@@ -253,179 +377,4 @@ fn content_type(path: &str) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::http::Request;
-    use tower::ServiceExt;
-
-    fn shelf(path: &str) -> Option<File> {
-        let (bytes, mark): (&'static [u8], u8) = match path {
-            "index.html" => (b"home page", 1),
-            "watch.html" => (b"watch page", 2),
-            "watch.html.br" => (b"watch page in br", 3),
-            "watch.html.gz" => (b"watch page in gzip", 4),
-            "embed.html" => (b"embed page", 5),
-            "dashboard.html" => (b"dashboard page", 11),
-            "dock.html" => (b"dock page", 12),
-            "404.html" => (b"no such page", 6),
-            "assets/watch-1.js" => (b"script", 7),
-            "assets/watch-1.js.gz" => (b"script in gzip", 8),
-            "favicon.svg" => (b"<svg/>", 9),
-            "robots.txt" => (b"User-agent: *", 10),
-            _ => return None,
-        };
-        Some(File { bytes: Bytes::from_static(bytes), hash: [mark; 32] })
-    }
-
-    struct Answer {
-        status: u16,
-        headers: HeaderMap,
-        body: String,
-    }
-
-    impl Answer {
-        fn header(&self, name: &str) -> &str {
-            self.headers.get(name).map_or("", |v| v.to_str().unwrap())
-        }
-    }
-
-    async fn ask(shelf: Shelf, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = Request::builder().uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = over(shelf).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
-        }
-    }
-
-    #[tokio::test]
-    async fn pages_answer_with_their_file() {
-        for (path, body) in [
-            ("/", "home page"),
-            ("/watch/demo", "watch page"),
-            ("/embed/a_b-9", "embed page"),
-            ("/dashboard", "dashboard page"),
-            ("/dashboard/streams/demo", "dashboard page"),
-            ("/dock/demo?token=wd_x", "dock page"),
-        ] {
-            let answer = ask(shelf, path, &[]).await;
-            assert_eq!((answer.status, answer.body.as_str()), (200, body), "{path}");
-            assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
-            assert_eq!(answer.header("cache-control"), "no-cache");
-        }
-    }
-
-    #[tokio::test]
-    async fn pages_carry_the_security_headers() {
-        for path in ["/", "/watch/demo", "/embed/demo", "/watch/Bad", "/assets/none.js"] {
-            let answer = ask(shelf, path, &[]).await;
-            assert!(answer.header("content-security-policy").contains("style-src 'self';"), "{path}");
-            assert_eq!(answer.header("x-content-type-options"), "nosniff");
-            assert_eq!(answer.header("referrer-policy"), "same-origin");
-            assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin");
-            assert!(answer.header("permissions-policy").contains("camera=()"));
-        }
-    }
-
-    #[tokio::test]
-    async fn only_the_embed_page_may_be_framed_by_others() {
-        let ancestors = |answer: &Answer| {
-            answer.header("content-security-policy").rsplit("frame-ancestors ").next().unwrap().to_owned()
-        };
-        assert_eq!(ancestors(&ask(shelf, "/watch/demo", &[]).await), "'self'");
-        assert_eq!(ancestors(&ask(shelf, "/", &[]).await), "'self'");
-        assert_eq!(ancestors(&ask(shelf, "/embed/demo", &[]).await), "*");
-        for path in ["/dashboard", "/dashboard/server", "/dock/demo"] {
-            assert_eq!(ancestors(&ask(shelf, path, &[]).await), "'none'", "{path}");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_docks_address_goes_nowhere() {
-        assert_eq!(ask(shelf, "/dock/demo?token=wd_x", &[]).await.header("referrer-policy"), "no-referrer");
-    }
-
-    #[tokio::test]
-    async fn names_no_stream_can_have_get_the_friendly_page() {
-        let long = format!("/watch/{}", "a".repeat(65));
-        for path in ["/watch/Demo", "/watch/a%20b", "/embed/%3Cscript%3E", "/watch/caf%C3%A9", long.as_str()] {
-            let answer = ask(shelf, path, &[]).await;
-            assert_eq!((answer.status, answer.body.as_str()), (404, "no such page"), "{path}");
-        }
-        assert_eq!(ask(shelf, &format!("/watch/{}", "a".repeat(64)), &[]).await.status, 200);
-    }
-
-    #[tokio::test]
-    async fn assets_are_kept_forever_and_stay_inside_their_folder() {
-        let answer = ask(shelf, "/assets/watch-1.js", &[]).await;
-        assert_eq!(answer.header("cache-control"), FOREVER);
-        assert_eq!(answer.header("content-type"), "text/javascript; charset=utf-8");
-        for path in ["/assets/..%2Findex.html", "/assets/%2e%2e%2findex.html", "/assets/other.js"] {
-            assert_eq!(ask(shelf, path, &[]).await.status, 404, "{path}");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_best_coding_the_browser_takes_is_sent() {
-        for (accept, coding) in [
-            ("gzip, deflate, br, zstd", "br"),
-            ("gzip", "gzip"),
-            ("br;q=0, gzip;q=0.5", "gzip"),
-            ("identity", ""),
-            ("brotli", ""),
-        ] {
-            let answer = ask(shelf, "/watch/demo", &[("accept-encoding", accept)]).await;
-            assert_eq!(answer.header("content-encoding"), coding, "{accept}");
-            assert_eq!(answer.header("vary"), "accept-encoding");
-        }
-        let only_gzip_exists = ask(shelf, "/assets/watch-1.js", &[("accept-encoding", "br, gzip")]).await;
-        assert_eq!(
-            (only_gzip_exists.header("content-encoding"), only_gzip_exists.body.as_str()),
-            ("gzip", "script in gzip")
-        );
-    }
-
-    #[tokio::test]
-    async fn what_the_browser_has_is_not_sent_again() {
-        let tag = ask(shelf, "/", &[]).await.header("etag").to_owned();
-        for held in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}")] {
-            let answer = ask(shelf, "/", &[("if-none-match", &held)]).await;
-            assert_eq!((answer.status, answer.body.as_str()), (304, ""), "{held}");
-            assert_eq!(answer.header("etag"), tag);
-            assert!(answer.header("content-security-policy").contains("frame-ancestors 'self'"));
-        }
-        assert_eq!(ask(shelf, "/", &[("if-none-match", "\"other\"")]).await.status, 200);
-    }
-
-    #[tokio::test]
-    async fn codings_have_tags_of_their_own() {
-        let plain = ask(shelf, "/watch/demo", &[]).await;
-        let packed = ask(shelf, "/watch/demo", &[("accept-encoding", "br")]).await;
-        assert_ne!(plain.header("etag"), packed.header("etag"));
-    }
-
-    #[tokio::test]
-    async fn without_a_built_player_the_page_says_so_and_how_to_build_it() {
-        for path in ["/", "/watch/demo", "/embed/demo"] {
-            let answer = ask(|_| None, path, &[]).await;
-            assert_eq!(answer.status, 200);
-            assert!(answer.body.contains("The player was not built"), "{}", answer.body);
-            assert!(answer.body.contains("make build"));
-            assert_eq!(answer.header("cache-control"), "no-store");
-        }
-        assert_eq!(ask(|_| None, "/watch/Bad", &[]).await.status, 404);
-    }
-
-    #[tokio::test]
-    async fn small_files_have_their_types() {
-        assert_eq!(ask(shelf, "/favicon.ico", &[]).await.header("content-type"), "image/svg+xml");
-        assert_eq!(ask(shelf, "/favicon.svg", &[]).await.body, "<svg/>");
-        assert_eq!(ask(shelf, "/robots.txt", &[]).await.header("content-type"), "text/plain; charset=utf-8");
-    }
-}
+mod tests;

@@ -2,17 +2,21 @@
 
 use crate::api::{self, Api, Warning};
 use crate::config::{Config, Listen};
+use crate::copies::{Copies, master_key};
 use crate::first_start::{self, Start};
-use crate::live::{Context, Doorman, Hub, Settings, TestCardPass, View};
+use crate::live::{Context, Doorman, Hub, Replays, Settings, TestCardPass, View};
+use crate::recordings::{Recordings, take_care};
 use crate::usage::Meter;
 use crate::{data_dir, demo, descriptors, explained, machine, pages, tls};
 use anyhow::{Context as _, bail};
+use archive::Archive;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use ingest::Ingest;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use origin::Web;
+use playout::Playout;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transcoder::Budget;
 use transcoder::slate::Slates;
+use vault::Vault;
 
 /// Sessions have this long to close their playlists after a signal; the whole shutdown stays under 10 s.
 const DRAIN: Duration = Duration::from_secs(6);
@@ -32,6 +37,8 @@ const DRAIN: Duration = Duration::from_secs(6);
 const SETTLE: Duration = Duration::from_secs(1);
 /// Then the HTTP side, whose viewers still fetch the ends of playlists.
 const DRAIN_HTTP: Duration = Duration::from_secs(2);
+/// Then the disk, for the last of the recordings.
+const DRAIN_DISK: Duration = Duration::from_secs(1);
 /// Buckets of every histogram of seconds.
 const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -54,9 +61,31 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let start = first_start::bootstrap(&config, &store).await?;
     let certificates = tls::Certificates::load(&config)?;
     let meter = Arc::new(Meter::new(config.data_dir.clone()));
-    let stop = CancellationToken::new();
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let archive = open_archive(&config).await?;
+    let (keep, rules) = ((store.clone(), start.token.clone()), config.archive.rules());
+    let mut recordings = Recordings::new(archive.clone(), keep, rules, stop.clone(), tasks.clone()).await?;
+    let stop_archive = CancellationToken::new();
+    let mut copies = None;
+    if let Some((settings, place)) = config.vault.settings(&config.data_dir)? {
+        let vault = Vault::open(settings).await.context("the vault can't be opened")?;
+        let (with_vault, uploader) = recordings.with_vault(vault.clone(), place);
+        recordings = with_vault;
+        tokio::spawn(look_after(vault, stop_archive.clone()));
+        copies = Some(tokio::spawn(uploader.run(stop_archive.clone())));
+    }
+    let (mut ingest_limits, mut web_limits) = (config.ingest_limits(), config.web_limits());
+    let mut playout_limits = config.playout.limits();
+    descriptors::fit(&mut ingest_limits, playout_limits.as_mut(), &mut web_limits);
+    let master_key = master_key::load(&config.data_dir).map_err(|error| format!("{error:#}"));
+    if let Err(reason) = &master_key {
+        tracing::error!(reason, "no target gets a copy, as their keys can't be read");
+    }
+    let outlets = config.restream.settings()?;
     let context = Arc::new(Context {
+        copies: Arc::new(Copies::new(store.clone(), master_key, outlets, stop.clone(), tasks.clone())),
         hub: Arc::new(Hub::default()),
+        playout: playout_limits.map(Playout::new),
         epoch: start.epoch,
         settings: Settings {
             ladder: config.ladder(),
@@ -71,13 +100,58 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         },
         test_card: config.demo.then(|| TestCardPass::new(demo::STREAM)).transpose()?,
         store,
+        replays: Replays::default(),
+        recordings: Arc::new(recordings),
         stop: stop.clone(),
-        tasks: TaskTracker::new(),
+        tasks,
     });
+    let syncs = tokio::spawn(archive.run(stop_archive.clone()));
     let server = Server { config, doors, context, certificates, metrics, machine, meter };
-    server.run(&start, stop).await?;
+    server.run(&start, (ingest_limits, web_limits), stop).await?;
+    stop_archive.cancel();
+    if tokio::time::timeout(DRAIN_DISK, syncs).await.is_err() {
+        tracing::warn!("the disk did not take the rest of the recordings in time; the next start mends them");
+    }
+    if let Some(copies) = copies {
+        // What was on its way is sent again by the next start.
+        let _cut_off = copies.await;
+    }
     drop(claim);
     Ok(())
+}
+
+/// Says at the start what is wrong with the vault, and ends uploads that died with a server, now and once a day.
+async fn look_after(vault: Vault, stop: CancellationToken) {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    if let Err(error) = vault.check().await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the vault does not work; recordings stay here until it does"
+        );
+    }
+    loop {
+        let now = archive::date(store::now_ms());
+        match vault.abort_orphans(now).await {
+            Ok(0) => {}
+            Ok(ended) => tracing::info!(ended, "uploads that nobody went on with were ended"),
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "uploads of the past can't be looked for now")
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(DAY) => {}
+        }
+    }
+}
+
+/// Opens the archive, which cuts off what a crash left half written: a minute of each session that was live.
+async fn open_archive(config: &Config) -> anyhow::Result<Archive> {
+    let (folder, settings) = (config.archive_dir(), config.archive.settings());
+    let name = folder.display().to_string();
+    tokio::task::spawn_blocking(move || Archive::open(&folder, settings))
+        .await?
+        .with_context(|| format!("recordings can't be kept in {name}; name another folder as archive.folder"))
 }
 
 struct Server {
@@ -91,7 +165,12 @@ struct Server {
 }
 
 impl Server {
-    async fn run(self, start: &Start, stop: CancellationToken) -> anyhow::Result<()> {
+    async fn run(
+        self,
+        start: &Start,
+        (ingest_limits, web_limits): (ingest::Limits, origin::Limits),
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
         let addresses = self.doors.addresses()?;
         let context = Arc::clone(&self.context);
         // The HTTP side outlives the sessions, so that viewers get the ends of their playlists.
@@ -99,12 +178,11 @@ impl Server {
         let background = TaskTracker::new();
         let view = Arc::new(View::new(Arc::clone(&context), start.token.clone()));
         let router = self.router(&view, &addresses, start);
-        let (mut ingest_limits, mut web_limits) = (self.config.ingest_limits(), self.config.web_limits());
-        descriptors::fit(&mut ingest_limits, &mut web_limits);
         let web = Arc::new(Web::new(router, web_limits));
         let ingest = Arc::new(Ingest::new(Doorman::new(Arc::clone(&context)), ingest_limits));
         let Doors { http, https, rtmp, rtmps } = self.doors;
         // Before any door is served, so that viewers find their playlists and publishers their sessions.
+        context.recordings.settle().await;
         context.restore_sessions().await;
         if let Some(listener) = http {
             background.spawn(Arc::clone(&web).serve(listener, None, stop_http.clone()));
@@ -124,6 +202,8 @@ impl Server {
             let (store, stop) = (context.store.clone(), stop_http.clone());
             background.spawn(async move { store.write_notes(stop).await });
         }
+        background.spawn(take_care(Arc::clone(&context.recordings)));
+        background.spawn(Arc::clone(&context.copies).run());
         background.spawn(Arc::clone(&context).watch_changes());
         background.spawn(Arc::clone(&context).keep_time());
         background.spawn(self.certificates.follow(stop_http.clone()));
@@ -187,16 +267,25 @@ impl Server {
     /// HLS, API, pages, metrics and health on one port.
     fn router(&self, view: &Arc<View>, addresses: &Addresses, start: &Start) -> Router {
         let live = Arc::clone(view) as Arc<dyn api::LiveView>;
-        let api = Api::new(self.context.store.clone(), live, start.token.clone(), self.facts(addresses, start.at_ms))
-            .with_data_dir(self.config.data_dir.clone())
-            .with_slates(self.context.settings.slates.clone())
-            .with_ingest(ingest_addresses(&self.config, addresses));
+        let archive = Arc::clone(&self.context.recordings) as Arc<dyn api::Archive>;
+        let api = Api::new(
+            self.context.store.clone(),
+            live,
+            archive,
+            start.token.clone(),
+            self.facts(addresses, start.at_ms),
+        )
+        .with_data_dir(self.config.data_dir.clone())
+        .with_slates(self.context.settings.slates.clone())
+        .with_outlets(Arc::clone(&self.context.copies) as Arc<dyn api::Outlets>)
+        .with_ingest(ingest_addresses(&self.config, addresses));
         let metrics = self.metrics.clone();
         let store = self.context.store.clone();
         let stop = self.context.stop.clone();
         origin::router(Arc::clone(view))
+            .merge(origin::vod_router(Arc::clone(&self.context.recordings)))
             .merge(api::router(api))
-            .merge(pages::router())
+            .merge(pages::router(&self.config.embed_parents()))
             .route("/metrics", get(move || async move { metrics.render() }))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(move || ready(store, stop)))

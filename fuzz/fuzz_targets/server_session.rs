@@ -1,4 +1,4 @@
-//! Anything behind a handshake; whatever asks to publish may. The first byte says how the input is split.
+//! Anything behind a handshake; whatever asks to publish or to play may. The first byte says how the input is split.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -21,10 +21,16 @@ fuzz_target!(|data: &[u8]| {
             break;
         }
         while let Some(event) = session.next_event() {
-            if matches!(event, Event::PublishRequested(_)) && session.accept_publish().is_err() {
+            let accepted = match event {
+                Event::PublishRequested(_) => session.accept_publish(),
+                Event::PlayRequested(_) => session.accept_play(),
+                _ => Ok(()),
+            };
+            if accepted.is_err() {
                 return;
             }
         }
         session.take_output();
     }
+    session.end_play("over");
 });

@@ -34,6 +34,10 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
+    pub fn conflict(code: &'static str, message: String) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
+
     pub fn unavailable(code: &'static str, message: String) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }
@@ -41,6 +45,10 @@ impl ApiError {
     /// What axum says of a body it does not take.
     pub fn of_body(status: StatusCode, clause: &str) -> Self {
         Self::new(status, "bad_body", sentence(clause))
+    }
+
+    pub fn not_implemented(code: &'static str, message: String) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, code, message)
     }
 
     pub fn unauthorized() -> Self {
@@ -67,7 +75,13 @@ impl From<Error> for ApiError {
         let (status, code) = match &error {
             Error::NoSuchStream { .. } => (StatusCode::NOT_FOUND, "no_such_stream"),
             Error::NoSuchKey { .. } => (StatusCode::NOT_FOUND, "no_such_key"),
+            Error::NoSuchRecording { .. } => (StatusCode::NOT_FOUND, "no_such_recording"),
+            Error::NoSuchTarget { .. } => (StatusCode::NOT_FOUND, "no_such_target"),
+            Error::OtherMasterKey { .. } => (StatusCode::CONFLICT, "other_master_key"),
             Error::StreamExists { .. } => (StatusCode::CONFLICT, "stream_exists"),
+            Error::RecordedAlready { .. } => (StatusCode::CONFLICT, "recorded_already"),
+            Error::NotNow { .. } => (StatusCode::CONFLICT, "not_now"),
+            Error::BadCursor => (StatusCode::BAD_REQUEST, "bad_cursor"),
             Error::BadName { .. } => (StatusCode::BAD_REQUEST, "bad_name"),
             Error::BadSetting { .. } => (StatusCode::BAD_REQUEST, "bad_setting"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "database_away"),
@@ -80,7 +94,7 @@ impl From<Error> for ApiError {
 }
 
 /// Error texts are clauses; answers are sentences.
-fn sentence(clause: &str) -> String {
+pub fn sentence(clause: &str) -> String {
     let mut characters = clause.chars();
     let first = characters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", characters.as_str())

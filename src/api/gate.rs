@@ -5,8 +5,9 @@
 
 use super::Api;
 use super::error::ApiError;
+use crate::site::host;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, COOKIE as COOKIES, ORIGIN};
 use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -229,12 +230,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 pub fn cookie(headers: &HeaderMap) -> Option<&str> {
     let lines = headers.get_all(COOKIES).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
-}
-
-/// The host and port the request was sent to.
-pub fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let named = headers.get(HOST).and_then(|host| host.to_str().ok());
-    uri.authority().map(|authority| authority.as_str()).or(named).map(str::to_ascii_lowercase)
 }
 
 /// Whether the page that made the request is our own, as the browser tells: by `Sec-Fetch-Site`, or by `Origin` where it is older.

@@ -3,15 +3,17 @@
 use super::Api;
 use super::error::ApiError;
 use super::follow::{LogRow, Sample};
+use super::replays::{ReplayFacts, ReplayRefused};
 use super::shapes::{LiveList, LiveShape, Problem};
 use axum::Json;
 use axum::extract::{Path, State};
+use futures_util::future::BoxFuture;
 use ingest::health::{Measured, Report, Trial, Verdict};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::{Store, now_ms};
+use store::{Actor, Store, now_ms};
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
@@ -49,6 +51,18 @@ pub trait LiveView: Send + Sync + 'static {
 
     /// Publishers are admitted again.
     fn allow(&self, name: &str);
+
+    /// Begins to replay a recording to a stream, in a loop or once. It reads the disk, and asks the database.
+    fn replay<'a>(
+        &'a self,
+        actor: &'a Actor,
+        recording: &'a str,
+        to: &'a str,
+        loops: bool,
+    ) -> BoxFuture<'a, Result<ReplayFacts, ReplayRefused>>;
+
+    /// The replays that run, by the names of their streams.
+    fn replays(&self) -> Vec<ReplayFacts>;
 }
 
 /// How the publisher of a live stream is doing.
@@ -102,6 +116,8 @@ pub struct LiveStream {
     pub viewers: Option<u64>,
     /// Whether `/live/NAME/thumb.jpg` has a picture.
     pub thumb: bool,
+    /// Whether there is something below `/rewind/NAME/`.
+    pub rewinds: bool,
     /// Its pictures' renditions, highest first.
     pub renditions: Vec<LiveRendition>,
     /// Names of renditions that this machine had no room for when the session began.
@@ -166,6 +182,13 @@ impl Titles {
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Read { at: revision, titles: Arc::clone(&titles) });
         titles
+    }
+}
+
+impl Api {
+    /// The title of a stream, which need not be live and may have an empty one; `None` when there is none of this name.
+    pub(super) async fn title(&self, name: &str) -> Option<String> {
+        self.titles.get(&self.store).await.get(name).cloned()
     }
 }
 

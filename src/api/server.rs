@@ -1,6 +1,7 @@
 //! The machine and this server on it, for the server page.
 
 use super::Api;
+use super::archive::Storage;
 use super::shapes::{IngestAddresses, Problem};
 use crate::usage::Meter;
 use axum::Json;
@@ -74,6 +75,8 @@ pub struct ServerShape {
     pub budget: BudgetShape,
     /// The data directory's disk; null when it can't be looked at.
     pub disk: Option<Disk>,
+    /// Where recordings are.
+    pub storage: Storage,
     /// GStreamer's version.
     pub gstreamer: String,
     /// The H.264 encoder that was chosen.
@@ -132,6 +135,24 @@ pub struct Disk {
     pub total_bytes: u64,
 }
 
+/// What is wrong where recordings are, with its cure.
+fn storage_warnings(storage: &Storage) -> Vec<Warning> {
+    let paused = storage.paused.map(|why| {
+        let said = match why {
+            "quota" => "Recording is paused, as the archive is as large as it may be; delete recordings or raise archive.quota_gib.",
+            "disk_full" => "Recording is paused, as its disk is full; make room, or give archive.folder another disk.",
+            _ => "Recording is paused, as its disk fails; look at the log and at the disk.",
+        };
+        Warning::new("recording_paused", said)
+    });
+    let copies = storage.copies.as_ref().and_then(|copies| {
+        let reason = copies.reason.as_ref()?;
+        let waits = copies.backlog_bytes >> 20;
+        Some(Warning::new("vault_away", format!("{} takes no copies, {waits} MiB wait: {reason}.", copies.place)))
+    });
+    paused.into_iter().chain(copies).collect()
+}
+
 /// This server
 #[utoipa::path(get, path = "/api/v1/server", tag = "server", security(("token" = [])),
     responses((status = 200, body = ServerShape), (status = 401, body = Problem)))]
@@ -144,6 +165,8 @@ pub async fn show(State(api): State<Arc<Api>>) -> Json<ServerShape> {
         let said = format!("{} MiB are free on the disk of {}; make room.", free >> 20, facts.data_dir);
         warnings.push(Warning::new("disk_low", said));
     }
+    let storage = api.archive.storage();
+    warnings.extend(storage_warnings(&storage));
     let round = |cores: f64| (cores * 1e3).round() / 1e3;
     Json(ServerShape {
         version: env!("CARGO_PKG_VERSION"),
@@ -164,6 +187,7 @@ pub async fn show(State(api): State<Arc<Api>>) -> Json<ServerShape> {
             samples_per_s: facts.budget.speed().round(),
         },
         disk: disk.map(|(free_bytes, total_bytes)| Disk { path: facts.data_dir.clone(), free_bytes, total_bytes }),
+        storage,
         gstreamer: facts.gstreamer.clone(),
         encoder: facts.encoder.clone(),
         ingest: api.ingest.clone(),

@@ -7,6 +7,7 @@ use super::Api;
 use super::error::{ApiError, Body};
 use super::gate::{self, client};
 use super::shapes::Problem;
+use crate::site;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::header::SET_COOKIE;
@@ -101,14 +102,7 @@ fn set(value: &str, age_s: u32) -> Result<Response, ApiError> {
 
 /// Whether a browser keeps a `Secure` cookie of this connection: TLS to us or to a proxy we trust, or the machine itself.
 fn is_secure(uri: &Uri, headers: &HeaderMap, from: &Extensions) -> bool {
-    let peer = from.get::<origin::Peer>();
-    if peer.is_some_and(|peer| peer.tls) || gate::host(uri, headers).is_some_and(|host| is_loopback(&host)) {
-        return true;
-    }
-    // What stands in the header is believed of whoever is believed about the viewer's address.
-    let is_proxied = peer.is_some_and(|peer| peer.client != peer.socket.ip().to_canonical());
-    is_proxied
-        && headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
+    site::is_encrypted(headers, from) || site::host(uri, headers).is_some_and(|host| is_loopback(&host))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -124,23 +118,6 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_proxy_we_trust_is_believed_about_tls() {
-        let is_secure_from = |socket: &str, client: &str, tls: bool, said: &'static str| {
-            let socket = std::net::SocketAddr::new(socket.parse().unwrap(), 1);
-            let mut extensions = Extensions::new();
-            extensions.insert(origin::Peer { socket, client: client.parse().unwrap(), tls });
-            let mut headers = HeaderMap::new();
-            headers.insert("host", HeaderValue::from_static("live.example"));
-            headers.insert("x-forwarded-proto", HeaderValue::from_static(said));
-            is_secure(&Uri::from_static("/"), &headers, &extensions)
-        };
-        assert!(is_secure_from("10.0.0.1", "10.0.0.1", true, "http"), "TLS to us");
-        assert!(is_secure_from("10.0.0.1", "192.0.2.7", false, "https"), "TLS to a trusted proxy");
-        assert!(!is_secure_from("10.0.0.1", "192.0.2.7", false, "http"), "none to it");
-        assert!(!is_secure_from("192.0.2.7", "192.0.2.7", false, "https"), "anyone can say so");
-    }
 
     #[test]
     fn only_this_machine_is_this_machine() {

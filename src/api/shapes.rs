@@ -2,8 +2,9 @@
 
 use super::health::VerdictShape;
 use super::live::{LiveRendition, LiveState, LiveStream};
+use super::recordings::RecordingShape;
 use serde::{Deserialize, Serialize};
-use store::{AuditRow, KeyInfo, Latency, Slate, Stream, Takeover};
+use store::{AuditRow, KeyInfo, Latency, Record, RecordingRulesPatch, Slate, Stream, Takeover};
 use utoipa::{IntoParams, ToSchema};
 
 /// Why a request was refused.
@@ -48,6 +49,20 @@ pub struct StreamShape {
     pub slate_image: bool,
     /// What its playlists offer, from its next session on.
     pub latency: LatencyShape,
+    /// When its sessions are recorded.
+    pub record: RecordShape,
+    /// The pictures recordings keep; sound belongs to all.
+    pub record_renditions: Vec<String>,
+    /// Who may see new recordings: `public`, `unlisted` or `private`.
+    pub record_visibility: &'static str,
+    /// Days recordings are kept; null: for ever.
+    pub keep_days: Option<u32>,
+    /// Bytes of recordings that are kept, the newest one whatever its size; null: all.
+    pub keep_bytes: Option<u64>,
+    /// Recordings that are kept; null: all.
+    pub keep_count: Option<u32>,
+    /// What is being recorded now; null when nothing is.
+    pub recording: Option<RecordingShape>,
     /// An operator stopped it until then, milliseconds since 1970; null when it takes publishers.
     pub stopped_until_ms: Option<i64>,
     /// Milliseconds since 1970.
@@ -149,6 +164,79 @@ impl From<LatencyShape> for Latency {
     }
 }
 
+/// When a stream's sessions are recorded.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordShape {
+    /// Each of them, from its first segment.
+    Always,
+    /// None.
+    Never,
+    /// When somebody asks.
+    Request,
+}
+
+impl From<Record> for RecordShape {
+    fn from(record: Record) -> Self {
+        match record {
+            Record::Always => Self::Always,
+            Record::Never => Self::Never,
+            Record::Request => Self::Request,
+        }
+    }
+}
+
+impl From<RecordShape> for Record {
+    fn from(record: RecordShape) -> Self {
+        match record {
+            RecordShape::Always => Self::Always,
+            RecordShape::Never => Self::Never,
+            RecordShape::Request => Self::Request,
+        }
+    }
+}
+
+/// What is kept of a stream; what is left out stays as it is, and as it is by default for a new one.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub struct KeepingChange {
+    /// `never` by default. It counts at once, also in the middle of a live.
+    #[serde(default)]
+    pub record: Option<RecordShape>,
+    /// 1 to 8 names as in playlists; `source` and `720p` by default. When a session has none of them, its first is kept.
+    #[serde(default)]
+    pub record_renditions: Option<Vec<String>>,
+    /// `public`, the default, `unlisted` or `private`; of new recordings.
+    #[serde(default)]
+    pub record_visibility: Option<String>,
+    /// 1 to 36,500; null: for ever, the default.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub keep_days: Option<Option<u32>>,
+    /// From 1; null: all, the default.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>)]
+    pub keep_bytes: Option<Option<u64>>,
+    /// From 1; null: all, the default.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub keep_count: Option<Option<u32>>,
+}
+
+impl KeepingChange {
+    /// # Errors
+    /// When the visibility is none.
+    pub fn patch(self) -> Result<RecordingRulesPatch, store::Error> {
+        Ok(RecordingRulesPatch {
+            record: self.record.map(Record::from),
+            renditions: self.record_renditions,
+            visibility: self.record_visibility.as_deref().map(str::parse).transpose()?,
+            days_max: self.keep_days,
+            bytes_max: self.keep_bytes,
+            count_max: self.keep_count,
+        })
+    }
+}
+
 /// Tells a value that is null (the server's default) from one that is left out (no change).
 fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
@@ -195,6 +283,9 @@ pub struct NewStream {
     /// `low` when left out.
     #[serde(default)]
     pub latency: Option<LatencyShape>,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub keeping: KeepingChange,
 }
 
 /// Settings to change; what is left out stays.
@@ -224,6 +315,9 @@ pub struct StreamChange {
     /// Counts from the next session on.
     #[serde(default)]
     pub latency: Option<LatencyShape>,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub keeping: KeepingChange,
 }
 
 /// How to rotate; an empty object keeps the key before until the next rotation.
@@ -310,6 +404,8 @@ pub struct LiveShape {
     pub viewers: Option<u64>,
     /// Path of the newest picture, null when none is made.
     pub thumb: Option<String>,
+    /// Path of the playlist of what can be rewound to, null when nothing can.
+    pub rewind: Option<String>,
     /// Its pictures' renditions, highest first; empty without video.
     pub renditions: Vec<LiveRendition>,
     /// Renditions that this machine had no room for when the session began.
@@ -360,6 +456,7 @@ impl LiveShape {
             captions: live.captions,
             viewers: live.viewers,
             thumb: live.thumb.then(|| format!("/live/{}/thumb.jpg", live.name)),
+            rewind: live.rewinds.then(|| format!("/rewind/{}/index.m3u8", live.name)),
             renditions: live.renditions,
             withheld: live.withheld,
             verdict: None,
@@ -372,7 +469,13 @@ impl LiveShape {
 }
 
 impl StreamShape {
-    pub fn new(stream: Stream, live: Option<LiveStream>, key: Option<String>, now_ms: i64) -> Self {
+    pub fn new(
+        stream: Stream,
+        (live, recording): (Option<LiveStream>, Option<RecordingShape>),
+        key: Option<String>,
+        now_ms: i64,
+    ) -> Self {
+        let rules = stream.settings.recording;
         let live = live.map(|live| {
             let verdict = Some(live.verdict.into());
             LiveShape { verdict, ..LiveShape::new(live, &stream.settings.title, now_ms) }
@@ -387,6 +490,13 @@ impl StreamShape {
             slate: stream.settings.slate.into(),
             slate_image: stream.has_slate_image,
             latency: stream.settings.latency.into(),
+            record: rules.record.into(),
+            record_renditions: rules.renditions,
+            record_visibility: rules.visibility.as_str(),
+            keep_days: rules.retention.days_max,
+            keep_bytes: rules.retention.bytes_max,
+            keep_count: rules.retention.count_max,
+            recording,
             stopped_until_ms: stream.stopped_until_ms.filter(|until| *until > now_ms),
             created_ms: stream.created_ms,
             keys: stream.keys.into_iter().map(KeyShape::from).collect(),

@@ -42,7 +42,7 @@ pub async fn put(
         }
     })?;
     let outcome = api.perform(&from, Act::SetSlate { name, image: made.to_vec() }).await?;
-    Ok(Json(api.shape(outcome)))
+    Ok(Json(api.shape(outcome).await?))
 }
 
 /// See the image

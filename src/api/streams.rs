@@ -15,7 +15,8 @@ use axum::http::{Extensions, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{
-    Act, Actor, Error, Latency, Outcome, Previous, STOP_HOLD, Slate, StreamPatch, StreamSettings, Takeover, now_ms,
+    Act, Actor, Error, Latency, Outcome, Previous, Recording, RecordingRules, RecordingStatus, STOP_HOLD, Slate,
+    StreamPatch, StreamSettings, Takeover, now_ms,
 };
 
 /// Rows when the asker names no number.
@@ -32,9 +33,23 @@ impl Api {
         Ok(outcome)
     }
 
-    pub(super) fn shape(&self, outcome: Outcome) -> StreamShape {
-        let live = self.live.stream(&outcome.stream.name);
-        StreamShape::new(outcome.stream, live, outcome.key.map(|key| key.reveal().to_owned()), now_ms())
+    pub(super) async fn shape(&self, outcome: Outcome) -> Result<StreamShape, ApiError> {
+        let (live, running) = (self.live.stream(&outcome.stream.name), self.running().await?);
+        let recording = running.into_iter().find(|recording| recording.stream == outcome.stream.name);
+        let key = outcome.key.map(|key| key.reveal().to_owned());
+        Ok(StreamShape::new(
+            outcome.stream,
+            (live, recording.map(|recording| self.operators(recording))),
+            key,
+            now_ms(),
+        ))
+    }
+
+    /// What is being recorded.
+    async fn running(&self) -> Result<Vec<Recording>, ApiError> {
+        let mut running = self.store.unfinished_recordings().await?;
+        running.retain(|recording| recording.status == RecordingStatus::Recording);
+        Ok(running)
     }
 }
 
@@ -47,14 +62,13 @@ fn ladder(text: &str) -> Result<String, ApiError> {
 #[utoipa::path(get, path = "/api/v1/streams", tag = "streams", security(("token" = [])),
     responses((status = 200, body = StreamList), (status = 401, body = Problem)))]
 pub async fn list(State(api): State<Arc<Api>>) -> Result<Json<StreamList>, ApiError> {
-    let streams = api.store.streams().await?.into_iter();
-    let streams = streams
-        .map(|s| {
-            let live = api.live.stream(&s.name);
-            StreamShape::new(s, live, None, now_ms())
-        })
-        .collect();
-    Ok(Json(StreamList { streams }))
+    let (streams, mut running) = (api.store.streams().await?.into_iter(), api.running().await?);
+    let streams = streams.map(|stream| {
+        let live = api.live.stream(&stream.name);
+        let at = running.iter().position(|recording| recording.stream == stream.name);
+        StreamShape::new(stream, (live, at.map(|at| api.operators(running.swap_remove(at)))), None, now_ms())
+    });
+    Ok(Json(StreamList { streams: streams.collect() }))
 }
 
 /// Add a stream
@@ -68,6 +82,8 @@ pub async fn add(
     Body(new): Body<NewStream>,
 ) -> Result<(StatusCode, Json<StreamShape>), ApiError> {
     let ladder = new.ladder.as_deref().map(ladder).transpose()?;
+    let mut recording = RecordingRules::default();
+    new.keeping.patch()?.apply(&mut recording);
     let settings = StreamSettings {
         title: new.title,
         ladder,
@@ -76,9 +92,10 @@ pub async fn add(
         takeover: new.takeover.map(Takeover::from),
         slate: new.slate.map(Slate::from).unwrap_or_default(),
         latency: new.latency.map(Latency::from).unwrap_or_default(),
+        recording,
     };
     let outcome = api.perform(&from, Act::AddStream { name: new.name, settings }).await?;
-    Ok((StatusCode::CREATED, Json(api.shape(outcome))))
+    Ok((StatusCode::CREATED, Json(api.shape(outcome).await?)))
 }
 
 /// One stream
@@ -87,13 +104,12 @@ pub async fn add(
     responses((status = 200, body = StreamShape), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Json<StreamShape>, ApiError> {
     let stream = api.store.stream(&name).await?.ok_or(Error::NoSuchStream { name })?;
-    let live = api.live.stream(&stream.name);
-    Ok(Json(StreamShape::new(stream, live, None, now_ms())))
+    Ok(Json(api.shape(Outcome { stream, key: None, revision: 0 }).await?))
 }
 
 /// Change a stream's settings
 ///
-/// They count from its next session on; a title at once, the rules for publishers from the next one that connects, a slate from
+/// They count from its next session on; a title, and whether it is recorded, at once, the rules for publishers from the next one that connects, a slate from
 /// the next time its publisher is away.
 #[utoipa::path(patch, path = "/api/v1/streams/{name}", tag = "streams", security(("token" = [])), request_body = StreamChange,
     params(("name" = String, Path, description = "Public name")),
@@ -117,13 +133,15 @@ pub async fn set(
         takeover: change.takeover.map(|takeover| takeover.map(Takeover::from)),
         slate: change.slate.map(Slate::from),
         latency: change.latency.map(Latency::from),
+        recording: change.keeping.patch()?,
     };
     if patch.is_empty() {
-        let message = "Give title, ladder, passthrough, reconnect_window_s, takeover, slate or latency.";
+        let message = "Give title, ladder, passthrough, reconnect_window_s, takeover, slate, latency, record, record_renditions, \
+            record_visibility, keep_days, keep_bytes or keep_count.";
         return Err(ApiError::bad_request("nothing_to_change", message.into()));
     }
     let outcome = api.perform(&from, Act::SetStream { name, patch }).await?;
-    Ok(Json(api.shape(outcome)))
+    Ok(Json(api.shape(outcome).await?))
 }
 
 /// Remove a stream
@@ -160,7 +178,7 @@ pub async fn rotate_key(
         Some(seconds) => Previous::ExpireAfter(Duration::from_secs(seconds.into())),
     };
     let outcome = api.perform(&from, Act::RotateKey { name, previous }).await?;
-    Ok((StatusCode::CREATED, Json(api.shape(outcome))))
+    Ok((StatusCode::CREATED, Json(api.shape(outcome).await?)))
 }
 
 /// Let a key stop
@@ -208,7 +226,7 @@ pub async fn allow(
 ) -> Result<Json<StreamShape>, ApiError> {
     let outcome = api.perform(&from, Act::AllowStream { name: name.clone() }).await?;
     api.live.allow(&name);
-    Ok(Json(api.shape(outcome)))
+    Ok(Json(api.shape(outcome).await?))
 }
 
 /// The address of a stream's dock

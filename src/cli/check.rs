@@ -90,6 +90,9 @@ async fn look(config: &Config) -> Vec<Finding> {
         findings.push(port(subject, listen, served));
     }
     findings.push(certificate(config));
+    if let Err(error) = config.restream.settings() {
+        findings.push(finding("copies", Verdict::Fault, format!("{error:#}.")));
+    }
     findings.extend(media(config).await);
     findings.push(clock(now_ms()));
     findings.push(open_files());

@@ -1,5 +1,7 @@
 //! `weir stream …`: the same acts as the API's, on the database itself.
 
+use super::database;
+use super::output::Output;
 use crate::config::{Config, ladder_text};
 use crate::{data_dir, first_start};
 use anyhow::{Context as _, bail};
@@ -7,8 +9,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::time::Duration;
 use store::{
-    Act, Actor, Latency, Location, Outcome, Previous, STOP_HOLD, Slate, Store, Stream, StreamPatch, StreamSettings,
-    Takeover, now_ms,
+    Act, Actor, Latency, Outcome, Previous, Record, RecordingRules, RecordingRulesPatch, STOP_HOLD, Slate, Store,
+    Stream, StreamPatch, StreamSettings, Takeover, Visibility, now_ms,
 };
 
 #[derive(Debug, Subcommand)]
@@ -108,6 +110,44 @@ pub struct Settings {
     /// How near to the live edge players may come: parts of segments, or whole segments for poor lines.
     #[arg(long, value_name = "low|standard")]
     latency: Option<Latency>,
+    #[command(flatten)]
+    keeping: Keeping,
+}
+
+/// What is kept of a stream; it counts at once, also in the middle of a live.
+#[derive(Debug, Args)]
+struct Keeping {
+    /// Record each session from its first segment, none, or when somebody asks.
+    #[arg(long, value_name = "always|never|request")]
+    record: Option<Record>,
+    /// Renditions that recordings keep, such as source,720p; sound belongs to all.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    record_renditions: Option<Vec<String>>,
+    /// Who may see new recordings.
+    #[arg(long, value_name = "public|unlisted|private")]
+    record_visibility: Option<Visibility>,
+    /// Days recordings are kept, 1 to 36500; default for ever.
+    #[arg(long, value_name = "DAYS|default", value_parser = or_default::<u32>)]
+    keep_days: Option<OrDefault<u32>>,
+    /// GiB of recordings that are kept, the newest one whatever its size; default for all.
+    #[arg(long, value_name = "GIB|default", value_parser = or_default::<u32>)]
+    keep_gib: Option<OrDefault<u32>>,
+    /// Recordings that are kept; default for all.
+    #[arg(long, value_name = "COUNT|default", value_parser = or_default::<u32>)]
+    keep_count: Option<OrDefault<u32>>,
+}
+
+impl Keeping {
+    fn patch(self) -> RecordingRulesPatch {
+        RecordingRulesPatch {
+            record: self.record,
+            renditions: self.record_renditions,
+            visibility: self.record_visibility,
+            days_max: self.keep_days.map(|days| days.0),
+            bytes_max: self.keep_gib.map(|gib| gib.0.map(|gib| u64::from(gib) << 30)),
+            count_max: self.keep_count.map(|count| count.0),
+        }
+    }
 }
 
 /// A value of the stream's own, or the server's.
@@ -116,13 +156,6 @@ struct OrDefault<T>(Option<T>);
 
 fn or_default<T: std::str::FromStr>(text: &str) -> Result<OrDefault<T>, T::Err> {
     if text == "default" { Ok(OrDefault(None)) } else { text.parse().map(|value| OrDefault(Some(value))) }
-}
-
-#[derive(Debug, Args)]
-pub struct Output {
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 impl Settings {
@@ -153,15 +186,13 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// What went wrong, for people.
 pub async fn run(config: &Config, verb: Verb) -> anyhow::Result<()> {
-    let location = config.location()?;
-    match (&verb, &location) {
-        (Verb::Add { .. }, _) => data_dir::prepare(&config.data_dir)?,
-        (_, Location::Sqlite(file)) if !file.exists() => {
-            bail!("there is no database {}; give the server's folder with --data-dir", file.display())
+    let store = match verb {
+        Verb::Add { .. } => {
+            data_dir::prepare(&config.data_dir)?;
+            Store::open(&config.location()?).await?
         }
-        _ => {}
-    }
-    let store = Store::open(&location).await?;
+        _ => database::open(config).await?,
+    };
     let done = act(config, &store, verb).await;
     store.close().await;
     done
@@ -172,6 +203,8 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
         Verb::List { output } => return list(store, &output).await,
         Verb::Add { name, title, settings, output } => {
             let ladder = settings.ladder()?.flatten();
+            let mut recording = RecordingRules::default();
+            settings.keeping.patch().apply(&mut recording);
             let settings = StreamSettings {
                 title,
                 ladder,
@@ -180,6 +213,7 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
                 takeover: settings.takeover.and_then(|takeover| takeover.0),
                 slate: settings.slate.unwrap_or_default(),
                 latency: settings.latency.unwrap_or_default(),
+                recording,
             };
             (Act::AddStream { name, settings }, output)
         }
@@ -192,10 +226,12 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
                 takeover: settings.takeover.map(|takeover| takeover.0),
                 slate: settings.slate,
                 latency: settings.latency,
+                recording: settings.keeping.patch(),
             };
             if patch.is_empty() {
                 bail!(
-                    "nothing to change; give --title, --ladder, --passthrough, --reconnect-window, --takeover, --slate or --latency"
+                    "nothing to change; give --title, --ladder, --passthrough, --reconnect-window, --takeover, --slate, --latency, \
+                    --record or another of weir help stream set"
                 );
             }
             (Act::SetStream { name, patch }, output)
@@ -251,6 +287,12 @@ fn describe(stream: &Stream) -> Value {
         "slate": stream.settings.slate.as_str(),
         "slate_image": stream.has_slate_image,
         "latency": stream.settings.latency.as_str(),
+        "record": stream.settings.recording.record.as_str(),
+        "record_renditions": stream.settings.recording.renditions,
+        "record_visibility": stream.settings.recording.visibility.as_str(),
+        "keep_days": stream.settings.recording.retention.days_max,
+        "keep_bytes": stream.settings.recording.retention.bytes_max,
+        "keep_count": stream.settings.recording.retention.count_max,
         "stopped_until_ms": stream.stopped_until_ms.filter(|until| *until > now_ms()),
         "created_ms": stream.created_ms,
         "keys": keys,
@@ -291,7 +333,7 @@ fn tell(config: &Config, act: &Act, outcome: &Outcome) -> String {
             STOP_HOLD.as_secs()
         ),
         (Act::AllowStream { .. }, _) => format!("stream {name} may be published\n"),
-        _ => format!("stream {name} changed; it counts from the next session on\n"),
+        _ => format!("stream {name} changed; it counts from the next session on, what is recorded from now on\n"),
     }
 }
 

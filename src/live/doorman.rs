@@ -1,16 +1,18 @@
-//! Who may publish where: takes the key out of a publish request, asks the store, and takes the stream in the hub.
+//! Who may publish where: takes the key out of a publish request, asks the store, and takes the stream in the hub. And who may
+//! play what: streams by their public names, without a look at keys, so that nothing can be learnt of one.
 
 use super::Context;
 use super::hub::{Candidate, Rank};
 use super::rehearsal;
-use super::session::{self, Arrival};
+use super::session::{self, Arrival, Pass};
 use ingest::session::{Departure, PublisherId, Reason};
-use ingest::{Admission, Doors, PublishRequest, Refusal};
+use ingest::{Admission, Doors, PlayRequest, PlayerLine, PublishRequest, Refusal, Usher};
+use playout::{REFUSED, Seat, Tuner};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{KeyMatch, STOP_HOLD, StreamKey, now_ms};
 
-/// The application of every publish URL: `rtmp://HOST/live`.
+/// The application of every URL: `rtmp://HOST/live`.
 const APP: &str = "live";
 
 /// Implements [`Doors`] for ingest.
@@ -51,6 +53,39 @@ impl Doorman {
             }
         }
     }
+
+    /// The stream a player asks for and a seat for it; else a label for counters and what to say.
+    fn seat(&self, request: &PlayRequest) -> Result<(Tuner, Seat), (&'static str, Refusal)> {
+        let refuse = |cause, code, text: &str| Err((cause, Refusal::new(code, text)));
+        if request.app != APP {
+            return Err(("app", no_application()));
+        }
+        if self.context.stop.is_cancelled() {
+            let text = "The server is shutting down; play the stream again in a minute.";
+            return refuse("stopping", "NetStream.Play.Failed", text);
+        }
+        let Some(playout) = &self.context.playout else {
+            let text = "This server gives streams as HLS alone; open http://HOST:8080/watch/NAME or /live/NAME/index.m3u8 instead, or set playout.rtmp = true.";
+            return refuse("off", "NetStream.Play.Failed", text);
+        };
+        // A stream that nobody may play, such as a rehearsal, answers as one that is not there.
+        let Some(tuner) = self.context.hub.live_one(&request.name).and_then(|(live, _)| live.tuner.clone()) else {
+            let text = "No stream of that name is live here; check the name (the stream's own, not its key), or play it again when it has begun.";
+            return refuse("not_live", "NetStream.Play.StreamNotFound", text);
+        };
+        match playout.seat(request.peer.ip()) {
+            Ok(seat) => Ok((tuner, seat)),
+            Err(full) => {
+                refuse(full.label(), "NetStream.Play.Failed", &format!("The stream can't be played now: {full}."))
+            }
+        }
+    }
+}
+
+/// The answer to any application but ours.
+fn no_application() -> Refusal {
+    let text = format!("There is no application of that name here; set the server URL to rtmp://HOST/{APP}.");
+    Refusal::new("NetConnection.Connect.InvalidApp", text)
 }
 
 enum Found {
@@ -61,8 +96,7 @@ enum Found {
 impl Doors for Doorman {
     async fn admit(&self, request: PublishRequest) -> Result<Admission, Refusal> {
         if request.app != APP {
-            let text = format!("There is no application of that name here; set the server URL to rtmp://HOST/{APP}.");
-            return Err(Refusal::new("NetConnection.Connect.InvalidApp", text));
+            return Err(no_application());
         }
         if self.context.stop.is_cancelled() {
             return Err(Refusal::new(
@@ -104,8 +138,22 @@ impl Doors for Doorman {
         };
         let (id, dismissal) = self.context.hub.admit(&stream, candidate).map_err(Reason::refusal)?;
         let (context, name, encoder) = (Arc::clone(&self.context), stream.clone(), request.encoder);
-        let sink = move |reader| session::arrive(&context, &name, Arrival { id, reader, key, encoder, rules });
+        let pass = key.map_or(Pass::Card, Pass::Key);
+        let sink = move |reader| session::arrive(&context, &name, Arrival { id, reader, pass, encoder, rules });
         Ok(Admission { stream, id, dismissal, sink: Box::new(sink) })
+    }
+
+    async fn play(&self, request: PlayRequest) -> Result<Usher, Refusal> {
+        let (tuner, seat) = self.seat(&request).map_err(|(cause, refusal)| {
+            REFUSED.turn_away(cause, &request.peer, &refusal.text, Instant::now());
+            refusal
+        })?;
+        // The name is a live stream's, so it is no secret.
+        let span =
+            tracing::info_span!(parent: None, "player", peer = %request.peer, tls = request.tls, stream = request.name);
+        Ok(Box::new(move |PlayerLine { stream, session, stop }| {
+            Box::pin(async move { seat.play(stream, session, &tuner, stop, &span).await })
+        }))
     }
 
     fn left(&self, stream: &str, id: PublisherId, how: Departure) {

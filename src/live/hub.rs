@@ -12,6 +12,7 @@ use bytes::Bytes;
 use ingest::Refusal;
 use ingest::session::{Begun, Caller, Decision, Departure, Keeper, PublisherId, Reason, Rules, State};
 use packager::Window;
+use playout::Tuner;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +33,7 @@ pub struct Candidate {
     pub peer: IpAddr,
     /// What the encoder calls itself.
     pub encoder: Option<String>,
-    /// Public id of the key it came with; `None` for the built-in test card, which anyone with a key may replace.
+    /// Public id of the key it came with; `None` for what only fills the stream and anyone with a key may replace.
     pub key_id: Option<String>,
     /// What it is there for.
     pub rank: Rank,
@@ -49,8 +50,17 @@ pub enum Rank {
     Card,
     /// A rehearsal.
     Rehearsal,
+    /// A recording that is replayed.
+    Replay,
     /// A show.
     Show,
+}
+
+impl Rank {
+    /// It only fills a stream: whoever has a key takes its place, and it takes nobody's.
+    fn gives_way(self) -> bool {
+        matches!(self, Self::Card | Self::Replay)
+    }
 }
 
 /// The renditions a session does without, by name.
@@ -77,6 +87,8 @@ pub struct Live {
     pub captions: AtomicBool,
     /// What this machine has no room for.
     pub shortage: Mutex<Shortage>,
+    /// What players over RTMP get; `None` when they get nothing of it.
+    pub tuner: Option<Tuner>,
     /// A slate stands in for the publisher, or is about to.
     pub slate: AtomicBool,
     /// What the publisher's encoder calls itself.
@@ -89,7 +101,7 @@ pub struct Live {
 
 impl Live {
     /// A session that begins to be shown.
-    pub fn new(window: Arc<Window>, since: SystemTime, facts: Facts) -> Self {
+    pub fn new(window: Arc<Window>, since: SystemTime, facts: Facts, tuner: Option<Tuner>) -> Self {
         Self {
             window,
             since,
@@ -97,6 +109,7 @@ impl Live {
             thumb: Mutex::default(),
             captions: AtomicBool::new(false),
             shortage: Mutex::default(),
+            tuner,
             slate: AtomicBool::new(false),
             encoder: Mutex::default(),
             health: Mutex::default(),
@@ -259,7 +272,7 @@ impl Table {
     fn make_room(&mut self, name: &str, rank: Rank) {
         let lowest = self.lower(name, rank).min().map(|(rank, other)| (rank, other.to_owned()));
         let Some((lowest, other)) = lowest else { return };
-        let reason = if lowest == Rank::Card { Reason::CardStandsBack } else { Reason::RehearsalStandsBack };
+        let reason = if lowest.gives_way() { Reason::StandsBack } else { Reason::RehearsalStandsBack };
         let entry = self.stream(&other);
         let decisions = entry.keeper.close(reason);
         entry.obey(&other, decisions);
@@ -295,12 +308,13 @@ impl Hub {
         table.admissions += 1;
         let id = PublisherId(table.admissions);
         let entry = table.stream(stream);
-        let who = match (&key_id, &encoder) {
-            (None, _) => "The test card".to_owned(),
-            (Some(_), Some(encoder)) => format!("{encoder} at {peer}"),
-            (Some(_), None) => format!("An encoder at {peer}"),
+        let who = match (rank, &encoder) {
+            (Rank::Card, _) => "The test card".to_owned(),
+            (Rank::Replay, Some(replay)) => format!("A {replay}"),
+            (_, Some(encoder)) => format!("{encoder} at {peer}"),
+            (_, None) => format!("An encoder at {peer}"),
         };
-        let caller = Caller { id, peer, encoder, is_card: rank == Rank::Card };
+        let caller = Caller { id, peer, encoder, gives_way: rank.gives_way() };
         let was_frozen = entry.keeper.frozen_until().is_some();
         let decided = entry.keeper.knock(caller, rules, Instant::now());
         if !was_frozen && entry.keeper.frozen_until().is_some() {
@@ -312,7 +326,10 @@ impl Hub {
         }
         let decisions = decided.inspect_err(|reason| {
             metrics::counter!("weir_session_refused_total", "reason" => reason.label()).increment(1);
-            entry.refused(reason);
+            // Who asked for a replay is told, and nobody misses the test card.
+            if !rank.gives_way() {
+                entry.refused(reason);
+            }
         })?;
         entry.obey(stream, decisions);
         entry.journal.note(LogKind::Info, format!("{who} connected."));

@@ -7,16 +7,21 @@ mod doorman;
 pub mod hub;
 mod journal;
 mod rehearsal;
+pub mod replay;
 mod session;
 mod settings;
 mod view;
 
 pub use doorman::{Doorman, TestCardPass, stop_left};
 pub use hub::Hub;
+pub use replay::Replays;
 pub use settings::Settings;
 pub use view::View;
 
+use crate::copies::Copies;
+use crate::recordings::Recordings;
 use ingest::session::Reason;
+use playout::Playout;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::{Store, now_ms};
@@ -36,6 +41,14 @@ pub struct Context {
     pub settings: Settings,
     /// The number of this start of the server; part of every session's name.
     pub epoch: u64,
+    /// The way out over RTMP, unless it is off.
+    pub playout: Option<Playout>,
+    /// Recordings that are being replayed.
+    pub replays: Replays,
+    /// What is kept of sessions.
+    pub recordings: Arc<Recordings>,
+    /// What is sent on to other servers.
+    pub copies: Arc<Copies>,
     /// The built-in test card's way in, when it is wanted.
     pub test_card: Option<TestCardPass>,
     /// The server is going down.

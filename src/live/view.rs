@@ -3,17 +3,23 @@
 use super::Context;
 use super::hub::Live;
 use super::rehearsal;
-use crate::api::{LiveHealth, LiveRehearsal, LiveRendition, LiveState, LiveStream, LiveView, LogRow, Sample};
+use super::replay;
+use crate::api::{
+    LiveHealth, LiveRehearsal, LiveRendition, LiveState, LiveStream, LiveView, LogRow, ReplayFacts, ReplayRefused,
+    Sample,
+};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use ingest::health::Verdict;
 use ingest::session::{Reason, State};
 use media::Track;
 use origin::{Audience, Catalog};
 use packager::Window;
+use playout::{Playout, Tuner};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
-use store::ApiToken;
+use store::{Actor, ApiToken};
 
 /// Answers from memory; never waits.
 pub struct View {
@@ -110,16 +116,32 @@ impl LiveView for View {
     fn allow(&self, name: &str) {
         self.context.hub.allow(name);
     }
+
+    fn replay<'a>(
+        &'a self,
+        actor: &'a Actor,
+        recording: &'a str,
+        to: &'a str,
+        loops: bool,
+    ) -> BoxFuture<'a, Result<ReplayFacts, ReplayRefused>> {
+        Box::pin(replay::start(&self.context, actor, recording, to, loops))
+    }
+
+    fn replays(&self) -> Vec<ReplayFacts> {
+        self.context.replays.list()
+    }
 }
 
 impl View {
     /// How many watch anything now.
     pub fn viewers(&self) -> u64 {
-        self.audience.all(Instant::now())
+        let players = self.context.playout.as_ref().map_or(0, Playout::players);
+        self.audience.all(Instant::now()) + players as u64
     }
 
     fn describe(&self, name: &str, live: &Live, state: State) -> LiveStream {
         let (facts, shortage) = (live.facts(), live.shortage());
+        let players = live.tuner.as_ref().map_or(0, Tuner::players);
         let video = live.window.renditions().into_iter().filter(|rendition| rendition.track() == Track::Video);
         let since = live.since.duration_since(UNIX_EPOCH).unwrap_or_default();
         LiveStream {
@@ -136,8 +158,9 @@ impl View {
             fps: facts.frame_rate.map(media::FrameRate::as_f64),
             slate: live.has_slate(),
             captions: live.has_captions(),
-            viewers: Some(self.audience.of(name, Instant::now())),
+            viewers: Some(self.audience.of(name, Instant::now()) + players as u64),
             thumb: live.thumb().is_some(),
+            rewinds: self.context.recordings.rewinds(name, live.window.session()),
             renditions: video
                 .map(|rendition| {
                     let resting = shortage.resting.contains(rendition.id());

@@ -123,7 +123,16 @@ async fn each_route_is_open_to_whom_it_should_be() {
     let (_, described) = bed.ask_as(None, "GET", "/api/v1/openapi.json", None).await;
     let (wrong, own, others) = (ApiToken::generate().unwrap(), bed.token.dock("show"), bed.token.dock("other"));
     let is_refused = |status: StatusCode| matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
-    let public = ["/api/v1/live", "/api/v1/live/{name}", "/api/v1/live/{name}/beacon", "/api/v1/session"];
+    let public = [
+        "/api/v1/live",
+        "/api/v1/live/{name}",
+        "/api/v1/live/{name}/beacon",
+        "/api/v1/library",
+        "/api/v1/library/{id}",
+        "/api/v1/library/{id}/downloads",
+        "/api/v1/session",
+        "/oembed",
+    ];
     let docks = ["health", "stats", "events", "rehearsal", "nginx-rtmp.xml", "srs.json"]
         .map(|last| format!("/api/v1/streams/{{name}}/{last}"));
     let mut guarded = 0;

@@ -1,17 +1,20 @@
 //! The API as a program meets it, over the real router and a SQLite store.
 
 mod doors;
+mod recordings;
+mod targets;
 
 use super::*;
 use crate::usage::Meter;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use ingest::health::{Code, Issue, Measured, Report, Severity, Trial, Verdict};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
-use store::Location;
+use store::{Actor, Location};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 use transcoder::Budget;
@@ -36,6 +39,7 @@ impl LiveView for OneLive {
             captions: false,
             viewers: None,
             thumb: true,
+            rewinds: true,
             renditions: vec![LiveRendition { name: "480p".into(), resting: true }],
             withheld: vec!["720p".into()],
             verdict: Verdict::Bad,
@@ -104,6 +108,21 @@ impl LiveView for OneLive {
     fn allow(&self, name: &str) {
         self.allowed.lock().unwrap().push(name.to_owned());
     }
+
+    fn replay<'a>(
+        &'a self,
+        _: &'a Actor,
+        recording: &'a str,
+        to: &'a str,
+        loops: bool,
+    ) -> BoxFuture<'a, Result<ReplayFacts, ReplayRefused>> {
+        let facts = ReplayFacts { recording: recording.into(), stream: to.into(), loops, since_ms: 1_000 };
+        Box::pin(async move { if to == "show" { Err(ReplayRefused::Busy) } else { Ok(facts) } })
+    }
+
+    fn replays(&self) -> Vec<ReplayFacts> {
+        vec![ReplayFacts { recording: "r".into(), stream: "other".into(), loops: true, since_ms: 1_000 }]
+    }
 }
 
 struct Bed {
@@ -131,8 +150,10 @@ impl Bed {
             https: Some("https://localhost:8443".into()),
             warnings: vec![Warning::new("rtmp_in_clear", "Keys travel in clear.")],
         };
-        let api = Api::new(store.clone(), Arc::clone(&live) as Arc<dyn LiveView>, token.clone(), facts);
-        let router = router(api.with_data_dir(dir.path().to_owned()).with_ingest(ingest));
+        let tape = Arc::new(recordings::OneTape);
+        let api = Api::new(store.clone(), Arc::clone(&live) as Arc<dyn LiveView>, tape, token.clone(), facts);
+        let api = api.with_data_dir(dir.path().to_owned()).with_ingest(ingest);
+        let router = router(api.with_outlets(Arc::new(targets::Fixed::new())));
         Self { router, store, live, token, _dir: dir }
     }
 

@@ -7,22 +7,25 @@
 mod away;
 mod note;
 mod open;
+mod outflow;
 mod plan;
 mod slate;
 mod source;
 mod stored;
 mod vitals;
 
-pub use source::Arrival;
+pub use source::{Arrival, Pass};
 pub use vitals::Health;
 
 use super::Context;
 use super::hub::{Live, Post};
 use super::journal::Journal;
 use crate::api::LogKind;
+use crate::recordings::Followed;
 use ingest::session::Reason;
 use media::{AccessUnit, FeedEnd, FeedItem, FrameRate, captions};
 use note::Notes;
+use outflow::Outflow;
 use packager::{Cue, Packager, Prober, SourceFacts};
 use plan::Fit;
 use slate::Slate;
@@ -85,8 +88,11 @@ pub async fn restore_all(context: &Arc<Context>) {
             return;
         }
     };
-    for open in left {
+    for mut open in left {
         let name = open.stream.name.clone();
+        // A note that was lost with the server is behind what was written to the disk.
+        let written = context.recordings.next_msn(&name, &open.note.session).await;
+        open.note.next_msn = open.note.next_msn.max(written);
         let (id, session, next_msn) = (open.stream.id.clone(), open.note.session.clone(), open.note.next_msn);
         let Some((rules, left)) = open::window_left(context, &open) else {
             context.store.close_session(&id, &session, next_msn);
@@ -199,8 +205,12 @@ struct Session {
     audio_encoded: bool,
     target_s: u8,
     live: Arc<Live>,
+    /// For players over RTMP and other servers.
+    outflow: Outflow,
     journal: Arc<Journal>,
     notes: Notes,
+    /// What is told to who records it; a test card's and a rehearsal's sessions are not recorded.
+    followed: Option<Followed>,
     source: Option<Source>,
     away_since: Option<Instant>,
     /// When it ends whatever its publisher does: a rehearsal's.
@@ -260,11 +270,19 @@ impl Session {
                 break Over::Renewed(found, post);
             }
         };
+        self.take_rest();
         if let Over::Renewed(found, post) = over {
             self.share = None;
             spawn(&self.context, self.stream.clone(), post, Beginning::Probed(found));
         }
         self.close().await;
+    }
+
+    /// Takes what the publisher had sent when the session ended: who says goodbye and is not waited for is shown to its end.
+    fn take_rest(&mut self) {
+        while let Some(Ok(item)) = self.source.as_mut().and_then(|source| source.arrival.reader.try_next()) {
+            self.take(item);
+        }
     }
 
     /// Another publisher has the stream from now on.
@@ -304,6 +322,9 @@ impl Session {
         }
         self.employ(&probed.facts);
         self.place(&mut source, &probed);
+        if let Some(followed) = &self.followed {
+            followed.back();
+        }
         let away = self.away_since.take().map_or(Duration::ZERO, |since| since.elapsed());
         metrics::counter!("weir_session_returns_total").increment(1);
         tracing::info!(away_s = away.as_secs_f64(), source = plan::codecs(&probed.facts), "the session goes on");
@@ -317,7 +338,7 @@ impl Session {
             *lock(&self.live.facts) = Facts::of(&probed.facts);
             self.shape = Some(plan::shape(video));
         }
-        self.key_id = source.arrival.key.as_ref().map(|key| key.key_id.clone());
+        self.key_id = source.arrival.pass.key().map(|key| key.key_id.clone());
         self.notes.set_restorable(!source.arrival.rules.window.is_zero());
         self.source = Some(source);
         for item in probed.backlog {
@@ -366,7 +387,11 @@ impl Session {
                 }
             }
             FeedItem::Break => {
-                self.vitals.fault(Instant::now());
+                // Where a replay leaves something out, no encoder is to blame.
+                if self.source.as_ref().is_none_or(|source| !source.arrival.pass.is_replay()) {
+                    self.vitals.fault(Instant::now());
+                }
+                self.outflow.cut();
                 lock(&self.packager).break_();
             }
             FeedItem::Lost { units } => {
@@ -375,12 +400,16 @@ impl Session {
                 self.journal.note(LogKind::Bad, format!("The server was late and lost {units} frames of the source."));
                 lock(&self.packager).break_();
             }
-            FeedItem::Announced(announced) => self.vitals.announced(&announced),
+            FeedItem::Announced(announced) => {
+                self.outflow.announced(&announced);
+                self.vitals.announced(&announced);
+            }
         }
     }
 
     fn unit(&mut self, unit: AccessUnit) {
         let now = Instant::now();
+        self.outflow.unit(&unit);
         self.look_for_captions(&unit);
         self.slate.look(&unit, now);
         self.publish(unit, now);
@@ -410,6 +439,9 @@ impl Session {
             Cue::Boundary { msn, at, discontinuity } => {
                 let is_away = self.source.is_none();
                 self.notes.boundary(msn, discontinuity, is_away);
+                if let Some(followed) = self.followed.as_ref().filter(|_| is_away) {
+                    followed.left(msn);
+                }
                 if let Some(transcoder) = &self.transcoder {
                     transcoder.boundary(msn, at, discontinuity);
                 }
@@ -442,7 +474,12 @@ impl Session {
     fn output(&mut self, output: Output) {
         match output {
             Output::Unit { rendition, unit } => lock(&self.packager).encoded(&rendition, unit),
-            Output::Thumb(jpeg) => *lock(&self.live.thumb) = Some(jpeg),
+            Output::Thumb(jpeg) => {
+                if let Some(followed) = &self.followed {
+                    followed.picture(&jpeg);
+                }
+                *lock(&self.live.thumb) = Some(jpeg);
+            }
             Output::Restarted { epoch, reason } => {
                 tracing::warn!(epoch, reason, "the worker was replaced");
                 self.journal.note(LogKind::Warning, format!("The encoding process was replaced: {reason}."));
@@ -516,6 +553,8 @@ impl Session {
     }
 
     async fn close(mut self) {
+        // Players and copies end with the publisher's media, not with what the encoders still have of it.
+        self.outflow = Outflow::default();
         if let Some(transcoder) = &self.transcoder {
             transcoder.finish();
             let deadline = tokio::time::sleep(DRAIN);

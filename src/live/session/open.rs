@@ -4,6 +4,7 @@ use super::super::Context;
 use super::super::hub::Live;
 use super::super::rehearsal;
 use super::note::Notes;
+use super::outflow::Outflow;
 use super::plan::{self, Choices};
 use super::slate::Slate;
 use super::source::{Probed, Source};
@@ -15,6 +16,7 @@ use anyhow::Context as _;
 use ingest::session::Rules;
 use media::{FeedItem, MediaTime};
 use packager::{Packager, SessionPlan, SourceFacts};
+use playout::{Broadcast, Playout};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use store::{Latency, OpenSession, SessionNote, now_ms};
@@ -47,7 +49,7 @@ impl Session {
         stream_name: &str,
         (source, probed): (Source, Probed),
     ) -> anyhow::Result<(Self, Vec<FeedItem>)> {
-        let stream = match &source.arrival.key {
+        let stream = match source.arrival.pass.key() {
             Some(key) => key.stream.clone(),
             None => context
                 .store
@@ -62,14 +64,11 @@ impl Session {
             // Its URLs hold its own name, so its numbers are nobody else's.
             true => 0,
         };
-        let keyframe_interval = match &source.arrival.key {
-            Some(key) => key.keyframe_interval,
-            None => Some(Duration::from_secs(2)),
-        };
+        let keyframe_interval = source.arrival.pass.keyframe_interval();
         let Choices { passthrough, rungs, withheld, reencoded, mut share, ladder, shape } =
             plan::choose(context, &stream.settings, keyframe_interval, &probed.facts)?;
         // What the test card or a rehearsal takes is there for any show.
-        if let Some(share) = share.as_mut().filter(|_| is_rehearsal || source.arrival.key.is_none()) {
+        if let Some(share) = share.as_mut().filter(|_| is_rehearsal || source.arrival.pass.is_card()) {
             share.lend();
         }
         let audio_encoded = probed.facts.audio.as_ref().is_some_and(|a| !a.passthrough);
@@ -89,7 +88,10 @@ impl Session {
         };
         let target_s = plan.target_s;
         let (packager, window) = Packager::new(plan);
-        let live = Arc::new(Live::new(window, probed.wall_start, Facts::of(&probed.facts)));
+        // A rehearsal is seen by who knows its preview's address alone.
+        let broadcast = context.playout.as_ref().filter(|_| !is_rehearsal).map(Playout::broadcast);
+        let tuner = broadcast.as_ref().map(Broadcast::tuner);
+        let live = Arc::new(Live::new(window, probed.wall_start, Facts::of(&probed.facts), tuner));
         lock(&live.shortage).withheld = withheld;
         let stored = StoredPlan::new(probed.wall_start, target_s, &probed.facts, passthrough, &rungs, audio_encoded);
         let note = SessionNote {
@@ -100,8 +102,8 @@ impl Session {
             seen_ms: now_ms(),
             plan: Some(stored.to_text()),
         };
-        // The test card's session ends with it, so there is nothing to go on with.
-        let is_restorable = source.arrival.key.is_some() && !source.arrival.rules.window.is_zero();
+        // The session of a test card or a replay ends with it, so there is nothing to go on with.
+        let is_restorable = source.arrival.pass.key().is_some() && !source.arrival.rules.window.is_zero();
         let announced = probed.announced.as_ref().and_then(|a| a.encoder.as_deref());
         tracing::info!(
             session,
@@ -116,10 +118,15 @@ impl Session {
         let journal = context.hub.open_journal(stream_name);
         journal.note(LogKind::Info, plan::introduced(&live.facts(), &probed.facts, passthrough, &rungs));
         *lock(&live.encoder) = announced.or(source.arrival.encoder.as_deref()).map(str::to_owned);
+        let is_recorded = !source.arrival.pass.is_card() && !is_rehearsal;
+        let followed = is_recorded.then(|| context.recordings.follow(stream_name, Arc::clone(&live.window), false));
+        let copied =
+            || context.copies.follow(stream_name, &session, plan::copied(&probed.facts, probed.announced.as_ref()));
+        let tap = is_recorded.then(copied);
         let mut session = Self {
             context: Arc::clone(context),
             stream: stream_name.to_owned(),
-            key_id: source.arrival.key.as_ref().map(|k| k.key_id.clone()),
+            key_id: source.arrival.pass.key().map(|k| k.key_id.clone()),
             packager: Arc::new(Mutex::new(packager)),
             transcoder: None,
             outputs: mpsc::channel(1).1,
@@ -130,9 +137,11 @@ impl Session {
             share,
             audio_encoded,
             live: Arc::clone(&live),
+            outflow: Outflow { broadcast, tap },
             journal,
             target_s,
             notes: if is_rehearsal { Notes::unwritten(note) } else { Notes::new(context, note, is_restorable) },
+            followed,
             slate: Slate::new(if is_rehearsal { store::Slate::Off } else { stream.settings.slate }, Instant::now()),
             source: Some(source),
             away_since: None,
@@ -173,7 +182,9 @@ impl Session {
             wall_start: wall - (now - begun),
         };
         let (packager, window) = Packager::new(plan);
-        let live = Arc::new(Live::new(window, stored.since(), Facts::of(&facts)));
+        let broadcast = context.playout.as_ref().map(Playout::broadcast);
+        let tuner = broadcast.as_ref().map(Broadcast::tuner);
+        let live = Arc::new(Live::new(window, stored.since(), Facts::of(&facts), tuner));
         metrics::counter!("weir_session_restored_total").increment(1);
         tracing::info!(
             session = note.session,
@@ -183,6 +194,7 @@ impl Session {
         let shape = facts.video.as_ref().map(plan::shape);
         let journal = context.hub.open_journal(&stream.name);
         journal.note(LogKind::Warning, "The server was restarted; the session waits for its publisher.");
+        let tap = context.copies.follow(&stream.name, live.window.session(), plan::copied(&facts, None));
         let mut session = Self {
             context: Arc::clone(context),
             stream: stream.name.clone(),
@@ -197,9 +209,11 @@ impl Session {
             rungs,
             audio_encoded: stored.audio_encoded,
             live: Arc::clone(&live),
+            outflow: Outflow { broadcast, tap: Some(tap) },
             journal,
             target_s: stored.target_s,
             notes: Notes::new(context, note, true),
+            followed: Some(context.recordings.follow(&stream.name, Arc::clone(&live.window), true)),
             slate: Slate::new(stream.settings.slate, begun),
             source: None,
             away_since: Some(now),

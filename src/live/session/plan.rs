@@ -5,6 +5,7 @@ use super::Facts;
 use super::source::Probed;
 use media::{Announced, VideoCodec};
 use packager::{SourceFacts, VideoFacts};
+use std::sync::Arc;
 use std::time::Duration;
 use store::StreamSettings;
 use transcoder::{Ladder, Share, SourceShape};
@@ -108,6 +109,15 @@ pub fn codecs(facts: &SourceFacts) -> String {
     let video = facts.video.as_ref().map(|v| v.config.codecs.clone());
     let audio = facts.audio.as_ref().map(|a| a.config.codecs());
     [video, audio].into_iter().flatten().collect::<Vec<_>>().join(",")
+}
+
+/// What copies are told of a source before its media comes.
+pub fn copied(facts: &SourceFacts, announced: Option<&Announced>) -> restream::Source {
+    restream::Source {
+        video: facts.video.as_ref().map(|video| Arc::clone(&video.config)),
+        audio: facts.audio.as_ref().map(|audio| Arc::clone(&audio.config)),
+        announced: announced.cloned().unwrap_or_default(),
+    }
 }
 
 /// A session that begins, in one sentence.

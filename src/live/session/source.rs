@@ -13,12 +13,55 @@ pub struct Arrival {
     pub id: PublisherId,
     /// Its media from the first item on.
     pub reader: FeedReader,
-    /// The key it came with; `None` for the test card.
-    pub key: Option<Box<KeyMatch>>,
+    /// What lets it publish.
+    pub pass: Pass,
     /// What the encoder calls itself.
     pub encoder: Option<String>,
     /// The stream's rules when it was admitted.
     pub rules: Rules,
+}
+
+/// What lets a publisher publish.
+#[derive(Debug)]
+pub enum Pass {
+    /// One of the stream's keys.
+    Key(Box<KeyMatch>),
+    /// None: it is the built-in test card.
+    Card,
+    /// None: an operator has a recording replayed.
+    Replay {
+        /// The longest time between two of its key frames; `None` when it has no pictures.
+        keyframe_interval: Option<Duration>,
+    },
+}
+
+impl Pass {
+    /// The key, if it is one.
+    pub fn key(&self) -> Option<&KeyMatch> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Card | Self::Replay { .. } => None,
+        }
+    }
+
+    /// Whether the test card has it.
+    pub fn is_card(&self) -> bool {
+        matches!(self, Self::Card)
+    }
+
+    /// Whether a replay has it.
+    pub fn is_replay(&self) -> bool {
+        matches!(self, Self::Replay { .. })
+    }
+
+    /// The time between key frames to plan a session with, if it is known.
+    pub fn keyframe_interval(&self) -> Option<Duration> {
+        match self {
+            Self::Key(key) => key.keyframe_interval,
+            Self::Card => Some(Duration::from_secs(2)),
+            Self::Replay { keyframe_interval } => *keyframe_interval,
+        }
+    }
 }
 
 /// The publisher a session listens to.

@@ -8,13 +8,12 @@ from .background import Background
 from .cost import tree
 
 SAMPLE_S = 10
-# A leak raises the least that is held; what comes and goes with a fault does not. So each window counts by its least sample.
-WINDOW_S = 120
 
 
-def rss_mib(pid):
+def rss_mib(pid, what="VmRSS"):
+    """What a process holds; with "VmHWM", the most it ever held."""
     with open(f"/proc/{pid}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+        return next(int(line.split()[1]) for line in file if line.startswith(what)) / 1024
 
 
 class Census(Background):
@@ -53,20 +52,13 @@ class Census(Background):
         }
 
 
-def slope(samples, warm_s):
-    """(MiB an hour, low, high) of the server's memory after `warm_s` seconds, by Theil and Sen: the median of the slopes between
-    any two windows, with the interval that holds it in nine of ten cases (Kendall). It is deaf to single windows that are
-    off. None with fewer than four windows."""
-    start = samples[0]["at"]
-    windows = {}
-    for sample in samples:
-        after = sample["at"] - start - warm_s
-        if after >= 0:
-            windows.setdefault(int(after // WINDOW_S), []).append(sample["rss"])
-    points = [(number * WINDOW_S / 3600, min(held)) for number, held in sorted(windows.items())]
+def slope(points):
+    """(MiB an hour, low, high) of memory at these times (seconds, MiB), by Theil and Sen: the median of the slopes between any two,
+    with the interval that holds it in nine of ten cases (Kendall). It is deaf to single points that are off. None with fewer
+    than four."""
     if len(points) < 4:
         return None
-    slopes = sorted((b[1] - a[1]) / (b[0] - a[0]) for i, a in enumerate(points) for b in points[i + 1 :])
+    slopes = sorted((b[1] - a[1]) / (b[0] - a[0]) * 3600 for i, a in enumerate(points) for b in points[i + 1 :])
     count = len(points)
     width = 1.645 * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
     low = max(0, int((len(slopes) - width) / 2))

@@ -3,6 +3,7 @@ import contextlib
 import functools
 import json
 import os
+import pathlib
 import re
 import subprocess
 import tempfile
@@ -13,6 +14,14 @@ SHARED = ROOT.parent / "shared"
 MEDIA = SHARED / "media"
 PROBES = ROOT / "target/probes"
 WORK = ROOT / "target/accept"
+# The programs that measurements need beside the server; WEIR_TEST_TOOLS names a folder where they lie already.
+TOOLS = pathlib.Path(os.environ.get("WEIR_TEST_TOOLS") or ROOT / "target/release")
+
+
+def build_tools():
+    """Builds them unless they lie elsewhere."""
+    if "WEIR_TEST_TOOLS" not in os.environ:
+        subprocess.run(["cargo", "build", "--release", "--locked", "-p", "tests", "--bins"], cwd=ROOT, check=True)
 
 
 def run(command, timeout, env=None):

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// Chunk size announced to the server; one tag of a small stream is one chunk.
-const CHUNK: usize = 65_536;
+pub(crate) const CHUNK: usize = 65_536;
 const HANDSHAKE: usize = 1_536;
 
 /// A connection on which publishing was accepted.
@@ -150,8 +150,8 @@ fn chunk_stream(kind: u8) -> u8 {
     if kind == 9 { 6 } else { 4 }
 }
 
-async fn write_message(
-    writer: &mut OwnedWriteHalf,
+pub(crate) async fn write_message(
+    writer: &mut (impl AsyncWrite + Unpin),
     chunk_stream: u8,
     kind: u8,
     stream: u32,
@@ -280,7 +280,7 @@ impl Drop for LivePush {
 
 /// Puts the server's chunks together and gives the strings of each command message.
 #[derive(Default)]
-struct Replies {
+pub(crate) struct Replies {
     chunk: usize,
     streams: std::collections::HashMap<u8, Message>,
 }
@@ -295,6 +295,15 @@ struct Message {
 
 impl Replies {
     async fn next(&mut self, from: &mut OwnedReadHalf) -> io::Result<Vec<String>> {
+        loop {
+            if let (20, body) = self.message(from).await? {
+                return Ok(strings(&body));
+            }
+        }
+    }
+
+    /// The next whole message: its kind and its body.
+    pub(crate) async fn message(&mut self, from: &mut (impl AsyncRead + Unpin)) -> io::Result<(u8, Vec<u8>)> {
         loop {
             let head = from.read_u8().await?;
             let (format, id) = (head >> 6, head & 63);
@@ -320,17 +329,17 @@ impl Replies {
                 continue;
             }
             let body = std::mem::take(&mut message.body);
-            match message.kind {
-                1 if body.len() == 4 => self.chunk = u32::from_be_bytes([body[0], body[1], body[2], body[3]]) as usize,
-                20 => return Ok(strings(&body)),
-                _ => {}
+            let kind = message.kind;
+            if let (1, &[a, b, c, d]) = (kind, &body[..]) {
+                self.chunk = u32::from_be_bytes([a, b, c, d]) as usize;
             }
+            return Ok((kind, body));
         }
     }
 }
 
 /// Every AMF0 string value and property value in order, the names of properties left out.
-fn strings(body: &[u8]) -> Vec<String> {
+pub(crate) fn strings(body: &[u8]) -> Vec<String> {
     let mut all = Vec::new();
     let mut at = 0;
     let text = |at: usize| {
@@ -371,15 +380,15 @@ fn strings(body: &[u8]) -> Vec<String> {
     all
 }
 
-fn string(text: &str) -> Vec<u8> {
+pub(crate) fn string(text: &str) -> Vec<u8> {
     [&[2], (text.len() as u16).to_be_bytes().as_slice(), text.as_bytes()].concat()
 }
 
-fn number(value: f64) -> Vec<u8> {
+pub(crate) fn number(value: f64) -> Vec<u8> {
     [&[0], value.to_be_bytes().as_slice()].concat()
 }
 
-fn object(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn object(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut out = vec![3];
     for (name, value) in fields {
         // A property's name is a string without its type byte.

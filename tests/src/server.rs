@@ -29,6 +29,7 @@ pub struct Server {
     process: Process,
     dir: TempDir,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     files_max: Option<u32>,
     /// Where HTTP answers.
     pub http: SocketAddr,
@@ -72,6 +73,15 @@ impl Server {
     /// When it has not opened its ports within 20 s, with what it said.
     #[track_caller]
     pub fn start_configured(config: &str, arguments: &[&str]) -> Self {
+        Self::start_within(&[], config, arguments)
+    }
+
+    /// The same with variables of its environment.
+    ///
+    /// # Panics
+    /// As there.
+    #[track_caller]
+    pub fn start_within(environment: &[(&str, &str)], config: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder can be made");
         let mut arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
         if !config.is_empty() {
@@ -79,22 +89,32 @@ impl Server {
             std::fs::write(&file, config).expect("the temporary folder can be written");
             arguments.splice(0..0, ["--config".to_owned(), file.display().to_string()]);
         }
-        Self::launch(dir, arguments, None)
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::launch(dir, arguments, environment, None)
     }
 
     /// Starts it without the test card on a machine that lets it have no more than `files_max` open files.
     #[track_caller]
     pub fn start_with_files(files_max: u32) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder can be made");
-        Self::launch(dir, vec!["--no-demo".to_owned()], Some(files_max))
+        Self::launch(dir, vec!["--no-demo".to_owned()], Vec::new(), Some(files_max))
     }
 
     #[track_caller]
-    fn launch(dir: TempDir, arguments: Vec<String>, files_max: Option<u32>) -> Self {
+    fn launch(
+        dir: TempDir,
+        arguments: Vec<String>,
+        environment: Vec<(String, String)>,
+        files_max: Option<u32>,
+    ) -> Self {
         let data = dir.path().join("data");
         let facts = data.join("run.json");
         let _ = std::fs::remove_file(&facts);
-        let mut process = Process::start("weir serve", serve_command(&data, &arguments, files_max));
+        let mut process = Process::start("weir serve", {
+            let mut command = serve_command(&data, &arguments, files_max);
+            command.envs(environment.iter().map(|(name, value)| (name, value)));
+            command
+        });
         let id = process.id();
         let start = Instant::now();
         let found = loop {
@@ -112,7 +132,7 @@ impl Server {
             text.parse().unwrap_or_else(|_| panic!("run.json names no {name} address: {found}"))
         };
         let (http, https, rtmp, rtmps) = (address("http"), address("https"), address("rtmp"), address("rtmps"));
-        Self { process, dir, arguments, files_max, http, https, rtmp, rtmps }
+        Self { process, dir, arguments, environment, files_max, http, https, rtmp, rtmps }
     }
 
     /// The data directory.
@@ -216,6 +236,15 @@ impl Server {
     #[track_caller]
     pub fn get(&self, path: &str) -> Response {
         http::get(self.http, path).unwrap_or_else(|e| panic!("GET {path}: {e}"))
+    }
+
+    /// The same with header fields.
+    ///
+    /// # Panics
+    /// When the connection breaks.
+    #[track_caller]
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+        http::request(self.http, "GET", path, headers, b"").unwrap_or_else(|e| panic!("GET {path}: {e}"))
     }
 
     /// Waits until the stream can be played and gives its multivariant playlist.
@@ -325,9 +354,19 @@ impl Server {
     /// Kills it (`SIGKILL`) unless it has ended already, and starts it again on the same data directory.
     #[track_caller]
     pub fn start_again(self) -> Self {
-        let Self { process, dir, arguments, files_max, .. } = self;
+        self.start_again_with(&[])
+    }
+
+    /// The same with further variables of its environment, which stay.
+    ///
+    /// # Panics
+    /// As there.
+    #[track_caller]
+    pub fn start_again_with(self, more: &[(&str, &str)]) -> Self {
+        let Self { process, dir, arguments, mut environment, files_max, .. } = self;
         drop(process);
-        Self::launch(dir, arguments, files_max)
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Self::launch(dir, arguments, environment, files_max)
     }
 }
 

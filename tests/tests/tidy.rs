@@ -8,16 +8,20 @@ use std::path::{Path, PathBuf};
 use tests::workspace_dir;
 
 /// Imports go from a higher floor to a lower one, never sideways. A new crate gets its line here when it is made.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 15] = [
     ("gatehouse", 0),
     ("media", 0),
     ("rtmp", 1),
     ("pipelines", 1),
     ("packager", 1),
     ("store", 1),
+    ("vault", 1),
     ("ingest", 2),
+    ("playout", 2),
+    ("restream", 2),
     ("transcoder", 2),
     ("origin", 2),
+    ("archive", 2),
     ("weir", 3),
     ("simulator", 3),
 ];
@@ -26,7 +30,7 @@ const FLOORS: [(&str, u8); 11] = [
 const BESIDE: &str = "tests";
 
 /// A dependency that is costly to build, to audit or to replace is named by one crate only.
-const HEAVY: [(&str, &str); 13] = [
+const HEAVY: [(&str, &str); 14] = [
     ("gstreamer", "pipelines"),
     ("gstreamer-app", "pipelines"),
     ("gstreamer-rtsp-server", "pipelines"),
@@ -38,6 +42,7 @@ const HEAVY: [(&str, &str); 13] = [
     ("sqlx", "store"),
     ("clap", "weir"),
     ("async-nats", "weir"),
+    ("aws-config", "vault"),
     ("aws-sdk-s3", "vault"),
     ("str0m", "rtc"),
 ];
@@ -256,13 +261,15 @@ fn links_between_docs_lead_somewhere() {
 }
 
 /// Where a date is meant: the start of a session and its name, keys' expiry, audit rows, the test card's clock.
-const WALL_CLOCK: [&str; 8] = [
+const WALL_CLOCK: [&str; 10] = [
     "packager/src/lib.rs",
     "pipelines/src/testcard.rs",
     "src/api/",
     "src/cli/",
+    "src/copies/",
     "src/first_start.rs",
     "src/live/",
+    "src/recordings/",
     "store/src/",
     "tests/",
 ];
@@ -330,7 +337,10 @@ fn a_proof_is_one_test_that_passed_and_no_namesake() {
     let script = house.path().join("scripts/proven");
     fs::create_dir_all(house.path().join("scripts")).expect("a folder");
     fs::copy(workspace_dir().join("scripts/proven"), &script).expect("a copy");
-    let output = std::process::Command::new(script).arg(house.path().join("log")).output().expect("it runs");
+    // Read by its interpreter, not executed: a file just written is busy (ETXTBSY) for as long as a process that another
+    // test started in that moment holds its descriptor.
+    let output =
+        std::process::Command::new("python3").arg(script).arg(house.path().join("log")).output().expect("it runs");
     assert!(!output.status.success());
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),

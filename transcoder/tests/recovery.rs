@@ -141,16 +141,11 @@ async fn dropping_the_handle_ends_the_worker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_lies_is_replaced() {
-    // A program that answers everything with bytes that are no messages.
-    let script = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-liar", std::process::id()));
-    std::fs::write(&script, "#!/bin/sh\nexec yes lies 1>&0\n").expect("a temporary file");
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("our own file");
+    let liar = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/liar");
     let (_transcoder, mut output) =
-        Transcoder::spawn(TranscoderConfig { exe: script.clone(), ..TranscoderConfig::new("test") }, |_| None);
+        Transcoder::spawn(TranscoderConfig { exe: liar, ..TranscoderConfig::new("test") }, |_| None);
     let first = tokio::time::timeout(Duration::from_secs(30), output.recv()).await.expect("an answer");
     let Some(Output::Restarted { reason, .. }) = first else { panic!("{first:?}") };
     assert!(reason.contains("message"), "{reason}");
     drop(output);
-    std::fs::remove_file(script).expect("our own file");
 }

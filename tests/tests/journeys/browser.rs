@@ -4,11 +4,11 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tests::{Clip, Publisher, Server, Stream, eventually, tool, workspace_dir};
+use tests::{Clip, Publisher, Server, Stream, eventually, eventually_within, hls, tool, workspace_dir};
 
 /// Runs a script with its arguments and gives the JSON object on its last line.
 #[track_caller]
-fn browse(script: &str, args: &[&str]) -> Value {
+pub fn browse(script: &str, args: &[&str]) -> Value {
     browse_with(&[], script, args)
 }
 
@@ -188,6 +188,37 @@ fn the_operators_pages_work_with_mouse_keyboard_and_phone_and_have_no_fault_axe_
     let (server, _, _publisher) = live("show", &Clip { gop: 60, seconds: 60, ..Clip::default() });
     node_test(&server, "tests/dashboard.mjs", &[("STREAM", "show")]);
     assert!(!server.log().contains(&server.api_token()), "no token is logged");
+}
+
+#[test]
+fn the_library_and_a_recordings_pages_work_for_viewers_and_operators() {
+    // Longer than what a player has in its buffer, so that a network that is lost or a recording that goes is noticed.
+    let (server, stream, publisher) = live("show", &Clip { gop: 60, seconds: 70, ..Clip::default() });
+    let set = ["stream", "set", "show", "--ladder", "none", "--record", "request"];
+    assert!(server.weir(&set).status.success());
+    let begun = server.tell("POST", "/api/v1/streams/show/recording", r#"{"back_s": 90}"#);
+    let id = begun["id"].as_str().unwrap_or_else(|| panic!("{begun}")).to_owned();
+    let mut publisher = publisher;
+    publisher.expect_end(Duration::from_secs(90));
+    eventually("a finished recording", || {
+        (server.ask("GET", &format!("/api/v1/recordings/{id}"))["status"] == "available").then_some(())
+    });
+    let long = Clip { gop: 60, seconds: 180, ..Clip::default() };
+    let _live = Publisher::push(&long, &server.publish_url(&stream));
+    server.play("show");
+    node_test(&server, "tests/recordings.mjs", &[("RECORDING", &id), ("LIVE", "show")]);
+}
+
+#[test]
+fn a_viewer_rewinds_and_comes_back_to_the_live() {
+    let (server, _, _publisher) = live("show", &Clip { gop: 60, seconds: 180, ..Clip::default() });
+    // Longer than what the live playlist reaches back.
+    eventually_within("a minute that can be rewound to", Duration::from_secs(90), || {
+        let index = hls::multivariant(&server.get("/rewind/show/index.m3u8").ok()?);
+        let source = hls::resolve("/rewind/show/index.m3u8", index.variants.first()?.get("URI")?);
+        (server.media(&source).complete().count() >= 30).then_some(())
+    });
+    node_test(&server, "tests/rewind.mjs", &[("STREAM", "show")]);
 }
 
 #[test]

@@ -5,16 +5,23 @@
 
 mod browser;
 mod capacity;
+mod chapters;
 mod clocks;
+mod copies;
 mod database;
+mod exports;
 mod faults;
 mod health;
 mod keys;
 mod life;
 mod monitoring;
+mod playout;
 mod publish;
+mod recordings;
+mod replays;
 mod serving;
 mod sessions;
 mod slate;
 mod sources;
 mod strangers;
+mod vaulted;

@@ -97,6 +97,9 @@ pub enum Fault {
     /// The server does not take the key.
     #[error("the key was refused ({0}); copy it again from where the service shows it")]
     BadKey(String),
+    /// Somebody publishes with this key already: another encoder, another target of ours, or the connection before this one.
+    #[error("somebody is live with this key already ({0}); end the other one, or wait until the server lets go of it")]
+    InUse(String),
     /// The server closed when it was shown the key.
     #[error(
         "the server closed the connection when it was shown the key; most likely the key is wrong or already in use"
@@ -150,6 +153,7 @@ impl Fault {
             Self::Mute { .. } => "mute",
             Self::NoApp(_) => "no_application",
             Self::BadKey(_) => "bad_key",
+            Self::InUse(_) => "in_use",
             Self::ClosedAtKey => "closed_at_key",
             Self::Rejected(_) => "rejected",
             Self::ClosedEarly(_) => "closed_early",
@@ -169,6 +173,7 @@ impl Fault {
             Self::Blocked { .. }
                 | Self::NoApp(_)
                 | Self::BadKey(_)
+                | Self::InUse(_)
                 | Self::ClosedAtKey
                 | Self::Rejected(_)
                 | Self::VideoCodec(_)
@@ -178,7 +183,7 @@ impl Fault {
 
     /// A refusal of a key that worked a while ago: the server may still hold the connection before for the one that publishes.
     pub(crate) fn may_be_ourselves(&self) -> bool {
-        matches!(self, Self::BadKey(_) | Self::ClosedAtKey)
+        matches!(self, Self::BadKey(_) | Self::InUse(_) | Self::ClosedAtKey)
     }
 
     /// Of an error of the RTMP session on a connection to `host`, in a server's words without the key.
@@ -195,6 +200,8 @@ impl Fault {
         }
         match () {
             () if means(&["InvalidApp"]) => Self::NoApp(words),
+            // nginx-rtmp's "Already publishing", SRS's "StreamBusy", Weir's "is live already".
+            () if is_in_use(code) || is_in_use(&words) => Self::InUse(words),
             // What nginx-rtmp, SRS, Wowza, Twitch and Weir answer to a key they do not take.
             () if means(&["Publish.BadName", "Publish.Denied", "Publish.Unauthorized", "Publish.Rejected"]) => {
                 Self::BadKey(words)
@@ -238,6 +245,11 @@ impl Fault {
     }
 }
 
+fn is_in_use(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    ["already", "busy", "in use"].iter().any(|word| said.contains(word))
+}
+
 /// A stranger's words for our pages and logs: one line, not long, without the key.
 pub(crate) fn words(said: &str, key: &TargetKey) -> String {
     clean(&key.struck_from(said))
@@ -265,7 +277,9 @@ mod tests {
     #[test]
     fn what_servers_say_is_understood() {
         for (code, description, expected) in [
-            ("NetStream.Publish.BadName", "Already publishing", "bad_key"),
+            ("NetStream.Publish.BadName", "Already publishing", "in_use"),
+            ("NetStream.Publish.BadName", "stream is busy", "in_use"),
+            ("NetStream.Publish.BadName", "", "bad_key"),
             ("NetStream.Publish.Denied", "", "bad_key"),
             ("NetStream.Publish.Rejected", "", "bad_key"),
             ("NetConnection.Connect.InvalidApp", "", "no_application"),

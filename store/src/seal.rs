@@ -106,6 +106,13 @@ pub struct Sealed {
     pub(crate) key_id: String,
 }
 
+impl Sealed {
+    /// The id of the master key that opens it.
+    pub fn master_key_id(&self) -> &str {
+        &self.key_id
+    }
+}
+
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sealed(with {})", self.key_id)

@@ -2,13 +2,15 @@
 
 use crate::change::Change;
 use crate::database::{Argument, Row, Transaction};
-use crate::{Actor, Error, Sealed, Store};
+use crate::{Actor, Error, MasterKey, Sealed, Store};
 use serde_json::{Value, json};
 
 /// Longest name, characters.
 const NAME_CHARS_MAX: usize = 60;
 /// Longest address, bytes.
 const URL_BYTES_MAX: usize = 400;
+/// Longest name of a rendition, bytes.
+const RENDITION_BYTES_MAX: usize = 32;
 /// Targets of one stream; each costs its bitrate.
 const TARGETS_MAX: i64 = 20;
 
@@ -27,6 +29,8 @@ pub struct Target {
     pub url: String,
     /// Its key; [`MasterKey::open`](crate::MasterKey::open) with the id of the target.
     pub key: Sealed,
+    /// The encoded rendition it gets, such as `720p`; empty: what the publisher sends.
+    pub rendition: String,
     /// A source without sound gets silence.
     pub silence: bool,
     /// It takes HEVC.
@@ -56,6 +60,9 @@ pub struct NewTarget {
     pub url: String,
     /// Its key.
     pub key: Sealed,
+    /// The encoded rendition it gets, such as `720p`: lower-case letters, digits and `-`, at most 32; empty: what the publisher
+    /// sends.
+    pub rendition: String,
     /// A source without sound gets silence.
     pub silence: bool,
     /// It takes HEVC.
@@ -116,9 +123,12 @@ impl TargetAct {
 macro_rules! columns {
     () => {
         "t.id, s.name, t.name, t.service, t.url, t.sealed_key, t.master_key, t.silence, t.hevc, t.allow_private, t.wanted, \
-        t.created_ms, t.updated_ms from targets t join streams s on s.id = t.stream_id"
+        t.created_ms, t.updated_ms, t.rendition from targets t join streams s on s.id = t.stream_id"
     };
 }
+
+const TARGETS: &str = concat!("select ", columns!(), " order by t.created_ms, t.id");
+const IN_USE: &str = "select master_key from targets order by created_ms, id limit 1";
 
 fn read(row: &Row) -> Result<Target, Error> {
     Ok(Target {
@@ -134,6 +144,7 @@ fn read(row: &Row) -> Result<Target, Error> {
         wanted: row.int(10)? != 0,
         created_ms: row.int(11)?,
         updated_ms: row.int(12)?,
+        rendition: row.text(13)?,
     })
 }
 
@@ -153,7 +164,6 @@ impl Store {
     /// # Errors
     /// When the database did not answer.
     pub async fn targets(&self) -> Result<Vec<Target>, Error> {
-        const TARGETS: &str = concat!("select ", columns!(), " order by t.created_ms, t.id");
         let rows = self.database().fetch("list the targets", TARGETS, &[]).await?;
         rows.iter().map(read).collect()
     }
@@ -166,6 +176,35 @@ impl Store {
         const TARGET: &str = concat!("select ", columns!(), " where t.id = $1");
         let rows = self.database().fetch("read the target", TARGET, &[id.into()]).await?;
         rows.first().map(read).transpose()?.ok_or_else(|| no_such(id))
+    }
+
+    /// The id of the master key that the targets' keys are sealed with; `None` without targets.
+    ///
+    /// # Errors
+    /// When the database did not answer.
+    pub async fn master_key_in_use(&self) -> Result<Option<String>, Error> {
+        let rows = self.database().fetch("read the master key's id", IN_USE, &[]).await?;
+        rows.first().map(|row| row.text(0)).transpose()
+    }
+
+    /// Seals the keys of all targets with `new` in place of `old`, and writes the audit row; gives how many those are. A copy that
+    /// runs goes on. Otherwise as [`Store::perform`].
+    ///
+    /// # Errors
+    /// As [`MasterKey::open`], by which nothing was changed, or when the database did not answer.
+    pub async fn reseal(&self, actor: &Actor, old: &MasterKey, new: &MasterKey, now_ms: i64) -> Result<usize, Error> {
+        const SET: &str = "update targets set sealed_key = $2, master_key = $3 where id = $1";
+        let mut change = self.begin_change(now_ms).await?;
+        let rows = change.transaction.fetch("list the targets", TARGETS, &[]).await?;
+        for row in &rows {
+            let target = read(row)?;
+            let sealed = new.seal(&target.id, &old.open(&target.id, &target.key)?)?;
+            let values = [target.id.as_str().into(), sealed.text.as_str().into(), sealed.key_id.as_str().into()];
+            change.transaction.execute("seal the target's key", SET, &values).await?;
+        }
+        let detail = json!({ "targets": rows.len(), "from": old.id(), "to": new.id() });
+        self.keep_change(change, actor, "secrets.rotate", "", &detail).await?;
+        Ok(rows.len())
     }
 
     /// Makes one change to a target at `now_ms` (milliseconds since 1970) and writes its audit row, both or neither; gives the
@@ -189,7 +228,7 @@ impl Change {
                 let target = existing(&mut self.transaction, &new.id).await?;
                 let detail = json!({
                     "target": target.id, "name": target.name, "service": target.service, "url": target.url,
-                    "silence": target.silence, "hevc": target.hevc, "allow_private": target.allow_private,
+                    "rendition": target.rendition, "silence": target.silence, "hevc": target.hevc, "allow_private": target.allow_private,
                     "wanted": target.wanted,
                 });
                 Ok((target, detail))
@@ -224,6 +263,10 @@ impl Change {
         if new.url.len() > URL_BYTES_MAX {
             return bad("url", "longer than 400 bytes");
         }
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if new.rendition.len() > RENDITION_BYTES_MAX || !new.rendition.chars().all(is_plain) {
+            return bad("rendition", "no name of a rendition such as 720p, or source");
+        }
         let stream = self.stream(&new.stream).await?;
         const COUNT: &str = "select count(*) from targets where stream_id = $1";
         let rows = self.transaction.fetch("count the targets", COUNT, &[stream.id.as_str().into()]).await?;
@@ -232,8 +275,9 @@ impl Change {
         }
         self.same_master_key(&new.key, &new.id).await?;
         const INSERT: &str = "insert into targets (id, stream_id, name, service, url, sealed_key, master_key, silence, hevc, \
-            allow_private, wanted, created_ms, updated_ms) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)";
-        let values: [Argument; 12] = [
+            allow_private, wanted, created_ms, updated_ms, rendition) \
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13)";
+        let values: [Argument; 13] = [
             new.id.as_str().into(),
             stream.id.as_str().into(),
             new.name.as_str().into(),
@@ -246,6 +290,7 @@ impl Change {
             i64::from(new.allow_private).into(),
             i64::from(new.wanted).into(),
             self.now_ms.into(),
+            new.rendition.as_str().into(),
         ];
         self.transaction.execute("add the target", INSERT, &values).await?;
         Ok(())

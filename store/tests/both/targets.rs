@@ -10,6 +10,7 @@ on_both!(
     targets_go_with_their_stream,
     a_stream_has_twenty_targets_at_most,
     a_target_sealed_with_another_master_key_is_not_mixed_in,
+    all_keys_are_sealed_anew_or_none,
 );
 
 const SECRET: &str = "live_1234_abcd";
@@ -23,6 +24,7 @@ fn new(stream: &str, key: &MasterKey) -> NewTarget {
         name: "Twitch, 'mine'".into(),
         service: "twitch".into(),
         url: "rtmps://fra02.contribute.live-video.net/app".into(),
+        rendition: "720p".into(),
         silence: true,
         hevc: false,
         allow_private: false,
@@ -97,6 +99,11 @@ async fn a_stream_has_twenty_targets_at_most(bed: Bed) {
     }
     let refused = perform(&store, TargetAct::Add(new("show", &key))).await.unwrap_err();
     assert_eq!(refused.fault(), Fault::Caller, "{refused}");
+    for rendition in ["720P", "a b", &"x".repeat(33)] {
+        let asked = NewTarget { rendition: rendition.into(), ..new("show", &key) };
+        let refused = perform(&store, TargetAct::Add(asked)).await.unwrap_err();
+        assert!(refused.to_string().contains("rendition"), "{refused}");
+    }
     for name in ["", "two\nlines", &"x".repeat(61)] {
         let named = NewTarget { name: name.into(), ..new("show", &key) };
         assert_eq!(perform(&store, TargetAct::Add(named)).await.unwrap_err().fault(), Fault::Caller);
@@ -113,4 +120,26 @@ async fn a_target_sealed_with_another_master_key_is_not_mixed_in(bed: Bed) {
     // The only one there is may get a key that is sealed anew.
     let sealed = other.seal(&id, "another").unwrap();
     perform(&store, TargetAct::SetKey { id, key: sealed }).await.unwrap();
+}
+
+async fn all_keys_are_sealed_anew_or_none(bed: Bed) {
+    let store = bed.open().await;
+    let [old, new_key, stranger] = [(); 3].map(|()| MasterKey::generate().unwrap());
+    assert_eq!(store.master_key_in_use().await.unwrap(), None);
+    add(&store, "show").await;
+    for _ in 0..3 {
+        perform(&store, TargetAct::Add(new("show", &old))).await.unwrap();
+    }
+    let before = store.targets().await.unwrap();
+    let refused = store.reseal(&Actor::Cli, &stranger, &new_key, NOW_MS + 1).await.unwrap_err();
+    assert!(matches!(&refused, Error::OtherMasterKey { .. }), "{refused}");
+    assert_eq!(store.targets().await.unwrap(), before, "nothing was changed");
+    assert_eq!(store.reseal(&Actor::Cli, &old, &new_key, NOW_MS + 1).await.unwrap(), 3);
+    assert_eq!(store.master_key_in_use().await.unwrap().as_deref(), Some(new_key.id()));
+    for (target, was) in store.targets().await.unwrap().iter().zip(&before) {
+        assert_eq!(new_key.open(&target.id, &target.key).unwrap(), SECRET);
+        assert_eq!(target.updated_ms, was.updated_ms, "a copy that runs goes on");
+    }
+    assert_eq!(store.audit(0, 20).await.unwrap().last().unwrap().act, "secrets.rotate");
+    assert_eq!(store.check_audit().await.unwrap().broken_at, None);
 }

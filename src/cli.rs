@@ -11,6 +11,7 @@ mod demo;
 mod output;
 mod recording;
 mod replay;
+mod secrets;
 mod stream;
 mod target;
 
@@ -84,6 +85,9 @@ enum Verb {
     /// Send copies of a stream to other servers.
     #[command(subcommand)]
     Target(target::Verb),
+    /// Change the master key that seals the keys of targets.
+    #[command(subcommand)]
+    Secrets(secrets::Verb),
     /// Replay a recording to a stream of the running server, as if it were live.
     Replay(replay::Arguments),
     /// Push the built-in test card to a server until interrupted.
@@ -135,6 +139,7 @@ impl Command {
             Verb::Stream(verb) => stream::run(&Config::load(&overrides)?, verb).await?,
             Verb::Recording(verb) => return recording::run(&Config::load(&overrides)?, verb).await,
             Verb::Target(verb) => target::run(&Config::load(&overrides)?, verb).await?,
+            Verb::Secrets(verb) => secrets::run(&Config::load(&overrides)?, verb).await?,
             Verb::Replay(arguments) => replay::run(&Config::load(&overrides)?, arguments).await?,
             Verb::Demo(arguments) => {
                 let config = Config::load(&overrides)?;
@@ -155,6 +160,7 @@ impl Command {
             | Verb::Recording(_)
             | Verb::Replay(_)
             | Verb::Target(_)
+            | Verb::Secrets(_)
             | Verb::Demo(_)
             | Verb::Worker { .. } => (&none, false),
         };

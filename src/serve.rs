@@ -2,7 +2,7 @@
 
 use crate::api::{self, Api, Warning};
 use crate::config::{Config, Listen};
-use crate::copies::{Copies, master_key};
+use crate::copies::Copies;
 use crate::first_start::{self, Start};
 use crate::live::{Context, Doorman, Hub, Replays, Settings, TestCardPass, View};
 use crate::recordings::{Recordings, take_care};
@@ -77,13 +77,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (mut ingest_limits, mut web_limits) = (config.ingest_limits(), config.web_limits());
     let mut playout_limits = config.playout.limits();
     descriptors::fit(&mut ingest_limits, playout_limits.as_mut(), &mut web_limits);
-    let master_key = master_key::load(&config.data_dir).map_err(|error| format!("{error:#}"));
-    if let Err(reason) = &master_key {
-        tracing::error!(reason, "no target gets a copy, as their keys can't be read");
-    }
     let outlets = config.restream.settings()?;
+    let copies_to_others = Copies::open(store.clone(), &config.data_dir, outlets, stop.clone(), tasks.clone()).await;
     let context = Arc::new(Context {
-        copies: Arc::new(Copies::new(store.clone(), master_key, outlets, stop.clone(), tasks.clone())),
+        copies: Arc::new(copies_to_others),
         hub: Arc::new(Hub::default()),
         playout: playout_limits.map(Playout::new),
         epoch: start.epoch,

@@ -4,7 +4,7 @@ use super::Api;
 use super::error::{ApiError, Body, sentence};
 use super::gate::client;
 use super::shapes::Problem;
-use crate::copies::{Where, asked};
+use crate::copies::{Where, asked, rendition, rendition_said};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{Extensions, StatusCode};
@@ -28,7 +28,7 @@ pub trait Outlets: Send + Sync + 'static {
     fn inside<'a>(&'a self, url: &'a TargetUrl) -> BoxFuture<'a, Option<(IpAddr, &'static str)>>;
 
     /// What seals keys.
-    fn master_key(&self) -> Result<&MasterKey, &str>;
+    fn master_key(&self) -> Result<MasterKey, String>;
 }
 
 /// How a target's copy does.
@@ -80,6 +80,9 @@ pub struct TargetShape {
     pub service: String,
     /// Its address, without the key, which is never shown.
     pub url: String,
+    /// What it gets: `source`, or the name of an encoded rendition.
+    #[schema(example = "source")]
+    pub rendition: String,
     /// A source without sound gets silence.
     pub silence: bool,
     /// It takes HEVC.
@@ -143,6 +146,9 @@ pub struct AddTarget {
     pub key: String,
     /// For people; without one the service's name.
     pub name: Option<String>,
+    /// What it gets: `source` (which it is without this), or the name of an encoded rendition such as `720p`. A stream without that
+    /// one sends its source if its picture is no higher, else the highest rendition that is lower.
+    pub rendition: Option<String>,
     /// A source without sound gets silence.
     #[serde(default)]
     pub silence: bool,
@@ -218,6 +224,7 @@ impl Api {
             name: target.name,
             service: target.service,
             url: target.url,
+            rendition: rendition_said(&target.rendition).to_owned(),
             silence: target.silence,
             hevc: target.hevc,
             allow_private: target.allow_private,
@@ -304,9 +311,10 @@ pub async fn add(
         );
         return Err(ApiError::bad_request("blocked_address", message));
     }
-    let row = asked.row(&name, new.name.as_deref(), &new.key, master_key(outlets)?);
+    let row = asked.row(&name, new.name.as_deref(), &new.key, &master_key(outlets)?);
     let row = row.map_err(|error| bad(&format!("{error:#}")))?;
-    let row = NewTarget { silence: new.silence, hevc: new.hevc, wanted: !new.paused, ..row };
+    let rendition = rendition(new.rendition.as_deref());
+    let row = NewTarget { rendition, silence: new.silence, hevc: new.hevc, wanted: !new.paused, ..row };
     Ok((StatusCode::CREATED, api.change_target(&from, TargetAct::Add(row)).await?))
 }
 
@@ -353,8 +361,8 @@ pub async fn set_key(
     api.change_target(&from, TargetAct::SetKey { id, key }).await
 }
 
-fn master_key(outlets: &dyn Outlets) -> Result<&MasterKey, ApiError> {
-    let why = |reason: &str| format!("Keys can't be sealed now: {reason}; mend that and start the server again.");
+fn master_key(outlets: &dyn Outlets) -> Result<MasterKey, ApiError> {
+    let why = |reason: String| format!("Keys can't be sealed now: {reason}; mend that and start the server again.");
     outlets.master_key().map_err(|reason| ApiError::unavailable("no_master_key", why(reason)))
 }
 

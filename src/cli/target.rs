@@ -3,7 +3,7 @@
 use super::database;
 use super::output::Output;
 use crate::config::Config;
-use crate::copies::{Where, asked, master_key};
+use crate::copies::{Where, asked, master_key, rendition, rendition_said};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use restream::{TargetKey, TargetUrl, inside};
@@ -83,6 +83,9 @@ pub struct Add {
     /// What people call it.
     #[arg(long)]
     name: Option<String>,
+    /// Send it this encoded rendition, such as 720p, instead of the source.
+    #[arg(long, value_name = "NAME")]
+    rendition: Option<String>,
     /// Add silence to a source without sound.
     #[arg(long)]
     silence: bool,
@@ -102,7 +105,7 @@ pub struct Add {
 /// What went wrong, for people.
 pub async fn run(config: &Config, verb: Verb) -> anyhow::Result<()> {
     let store = database::open(config).await?;
-    let master = master_key::load(&config.data_dir)?;
+    let master = master_key::load(&config.data_dir, store.master_key_in_use().await?.as_deref())?;
     let done = act(config, &store, &master, verb).await;
     store.close().await;
     done
@@ -145,7 +148,8 @@ async fn new(config: &Config, master: &MasterKey, add: &Add) -> anyhow::Result<N
         }
         _ => false,
     };
-    Ok(NewTarget { silence: add.silence, hevc: add.hevc, allow_private, wanted: !add.paused, ..row })
+    let rendition = rendition(add.rendition.as_deref());
+    Ok(NewTarget { rendition, silence: add.silence, hevc: add.hevc, allow_private, wanted: !add.paused, ..row })
 }
 
 /// The key in a file, or what is typed or piped in.
@@ -209,7 +213,8 @@ async fn check(config: &Config, target: &Target, master: &MasterKey, output: &Ou
 fn line(target: &Target) -> String {
     let state = if target.wanted { "started" } else { "stopped" };
     let inside = if target.allow_private { "  (may go inside)" } else { "" };
-    format!("{}  {}  {state}  {}  {}{inside}", target.id, target.stream, target.url, target.name)
+    let rendition = rendition_said(&target.rendition);
+    format!("{}  {}  {state}  {rendition}  {}  {}{inside}", target.id, target.stream, target.url, target.name)
 }
 
 /// A target as the command line's JSON shows it; the API has its own shape. The key is in neither.
@@ -220,6 +225,7 @@ fn describe(target: &Target) -> Value {
         "name": target.name,
         "service": target.service,
         "url": target.url,
+        "rendition": rendition_said(&target.rendition),
         "silence": target.silence,
         "hevc": target.hevc,
         "allow_private": target.allow_private,

@@ -4,17 +4,21 @@
 //! begins takes a [`Tap`], into which it puts what its publisher sends; for each target of its stream that is wanted an outlet reads
 //! from there. Whether somebody adds, stops or removes a target by the API or on the command line, it is the database that tells.
 
+mod flows;
 pub mod master_key;
 mod tap;
 mod view;
 mod wanted;
 
+pub use flows::Offer;
 pub use tap::Tap;
-pub use wanted::{Where, asked};
+pub use wanted::{Where, asked, rendition, rendition_said};
 
-use media::Feed;
-use restream::{Outlet, Settings, Source, Status, Target, TargetKey, TargetUrl};
+use flows::Flows;
+use master_key::Keyring;
+use restream::{Outlet, Settings, Status, Target, TargetKey, TargetUrl};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use store::{MasterKey, Store};
@@ -31,8 +35,6 @@ const SUCCESSION: Duration = Duration::from_secs(5);
 /// See the module.
 pub struct Copies {
     store: Store,
-    /// Else why there is none; then no key can be read, and the rest of the server goes on.
-    key: Result<MasterKey, String>,
     settings: Arc<Settings>,
     /// Held for a look or a change, never across an await.
     table: Mutex<Table>,
@@ -43,8 +45,8 @@ pub struct Copies {
     tasks: TaskTracker,
 }
 
-#[derive(Default)]
 struct Table {
+    keyring: Keyring,
     /// As last read.
     targets: Vec<store::Target>,
     /// Sessions by stream.
@@ -58,8 +60,7 @@ struct Table {
 /// A session that may be copied.
 struct Session {
     id: String,
-    feed: Weak<Feed>,
-    source: Source,
+    flows: Weak<Flows>,
 }
 
 /// An outlet that was started.
@@ -73,22 +74,29 @@ struct Running {
 }
 
 impl Copies {
-    /// Over an open store. `stop` ends it; `tasks` are waited for at the end of the server.
-    pub fn new(
+    /// Over an open store, with the master key of the data directory. `stop` ends it; `tasks` are waited for at the end of the server.
+    pub async fn open(
         store: Store,
-        key: Result<MasterKey, String>,
+        data_dir: &Path,
         settings: Settings,
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
-        let (table, work) = (Mutex::default(), Arc::default());
-        Self { store, key, settings: Arc::new(settings), table, work, stop, tasks }
+        let targets = store.targets().await.unwrap_or_default();
+        let table = Mutex::new(Table {
+            keyring: Keyring::open(data_dir, in_use(&targets)),
+            targets,
+            live: HashMap::new(),
+            outlets: HashMap::new(),
+            broken: HashMap::new(),
+        });
+        Self { store, settings: Arc::new(settings), table, work: Arc::default(), stop, tasks }
     }
 
     /// A session begins: what is put into the tap goes to the targets of its stream. It ends with the tap.
-    pub fn follow(&self, stream: &str, session: &str, source: Source) -> Tap {
-        let tap = Tap::new(Arc::clone(&self.work));
-        let session = Session { id: session.to_owned(), feed: tap.feed(), source };
+    pub fn follow(&self, stream: &str, session: &str, offer: Offer) -> Tap {
+        let tap = Tap::new(Flows::new(offer), Arc::clone(&self.work));
+        let session = Session { id: session.to_owned(), flows: tap.flows() };
         self.table().live.insert(stream.to_owned(), session);
         self.work.notify_one();
         tap
@@ -117,7 +125,11 @@ impl Copies {
     /// Reads the targets. While the database is away those read last stay.
     async fn read(&self) {
         match self.store.targets().await {
-            Ok(targets) => self.table().targets = targets,
+            Ok(targets) => {
+                let mut table = self.table();
+                table.keyring.follow(in_use(&targets));
+                table.targets = targets;
+            }
             Err(error) => {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
@@ -130,8 +142,8 @@ impl Copies {
     /// Makes what runs what is wanted.
     fn settle(&self) {
         let mut table = self.table();
-        let Table { targets, live, outlets, broken } = &mut *table;
-        live.retain(|_, session| session.feed.strong_count() > 0);
+        let Table { keyring, targets, live, outlets, broken } = &mut *table;
+        live.retain(|_, session| session.flows.strong_count() > 0);
         outlets.retain(|id, running| {
             let is_known = targets.iter().any(|target| target.id == *id);
             if !is_known {
@@ -142,8 +154,11 @@ impl Copies {
         let known = std::mem::take(broken);
         for row in targets.iter() {
             let session = live.get(&row.stream).filter(|_| row.wanted);
+            // One that is done although its session is not has panicked, and begins again.
             let fits = |running: &Running| {
-                session.is_some_and(|session| session.id == running.session) && running.updated_ms == row.updated_ms
+                session.is_some_and(|session| session.id == running.session)
+                    && running.updated_ms == row.updated_ms
+                    && !running.done.is_cancelled()
             };
             let before = outlets.get(&row.id);
             if before.is_some_and(fits) {
@@ -156,14 +171,18 @@ impl Copies {
                     before.stop.cancel();
                 }
             }
-            let Some((session, feed)) = session.and_then(|session| Some((session, session.feed.upgrade()?))) else {
+            let Some((session, flows)) = session.and_then(|session| Some((session, session.flows.upgrade()?))) else {
                 continue;
             };
-            match self.target(row) {
-                Ok(target) => {
+            let found =
+                described(row, keyring.key()).and_then(|target| Ok((target, flows.offer().pick(&row.rendition)?)));
+            match found {
+                Ok((target, pick)) => {
+                    // A rendition that has nothing yet tells when it has.
+                    let Some((reader, source)) = flows.reader(&pick) else { continue };
                     let after = before.map(|before| before.done.clone());
-                    let running = self.start(row, target, session, &feed, after);
-                    outlets.insert(row.id.clone(), running);
+                    let outlet = Outlet::new(target, source, reader, Arc::clone(&self.settings));
+                    outlets.insert(row.id.clone(), self.start(row, outlet, session, after));
                 }
                 Err(reason) => {
                     if known.get(&row.id) != Some(&reason) {
@@ -175,35 +194,13 @@ impl Copies {
         }
     }
 
-    /// What an outlet needs of a row.
-    fn target(&self, row: &store::Target) -> Result<Target, String> {
-        let url = TargetUrl::parse(&row.url).map_err(|error| error.to_string())?;
-        let key =
-            self.key.as_ref().map_err(Clone::clone)?.open(&row.id, &row.key).map_err(|error| error.to_string())?;
-        let key = TargetKey::parse(&key).map_err(|error| error.to_string())?;
-        let preset = restream::preset(&row.service).or(restream::preset("custom"));
-        let known = Target::new(url, key);
-        let mut rules = preset.map_or(known.rules, |preset| preset.rules);
-        rules.takes_hevc |= row.hevc;
-        Ok(Target {
-            rules,
-            silence: row.silence,
-            allow_private: row.allow_private,
-            service: preset.map_or(known.service, |preset| preset.id),
-            ..known
-        })
-    }
-
     fn start(
         &self,
         row: &store::Target,
-        target: Target,
+        (outlet, status): (Outlet, watch::Receiver<Status>),
         session: &Session,
-        feed: &Feed,
         after: Option<CancellationToken>,
     ) -> Running {
-        let reader = feed.subscribe_at_sync();
-        let (outlet, status) = Outlet::new(target, session.source.clone(), reader, Arc::clone(&self.settings));
         let (stop, done) = (self.stop.child_token(), CancellationToken::new());
         let span = tracing::info_span!(parent: None, "copy", stream = row.stream, target_id = row.id, name = row.name);
         let (stopped, over) = (stop.clone(), done.clone().drop_guard());
@@ -219,7 +216,7 @@ impl Copies {
                 && error.is_panic()
             {
                 metrics::counter!("weir_restream_panics_total").increment(1);
-                tracing::error!(%error, "a copy's task panicked; it begins again when its target or its session changes");
+                tracing::error!(%error, "a copy's task panicked; it begins again in half a minute");
             }
         });
         Running { session: session.id.clone(), updated_ms: row.updated_ms, stop, done, status }
@@ -229,4 +226,27 @@ impl Copies {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The id of the master key that the targets' keys are sealed with.
+fn in_use(targets: &[store::Target]) -> Option<&str> {
+    targets.first().map(|target| target.key.master_key_id())
+}
+
+/// What an outlet needs of a row, or why it can't be had.
+fn described(row: &store::Target, master: Result<&MasterKey, &str>) -> Result<Target, String> {
+    let url = TargetUrl::parse(&row.url).map_err(|error| error.to_string())?;
+    let key = master?.open(&row.id, &row.key).map_err(|error| error.to_string())?;
+    let key = TargetKey::parse(&key).map_err(|error| error.to_string())?;
+    let preset = restream::preset(&row.service).or(restream::preset("custom"));
+    let known = Target::new(url, key);
+    let mut rules = preset.map_or(known.rules, |preset| preset.rules);
+    rules.takes_hevc |= row.hevc;
+    Ok(Target {
+        rules,
+        silence: row.silence,
+        allow_private: row.allow_private,
+        service: preset.map_or(known.service, |preset| preset.id),
+        ..known
+    })
 }

@@ -1,6 +1,6 @@
 //! What the API is told of copies.
 
-use super::Copies;
+use super::{Copies, described};
 use crate::api::{Outlets, TargetFault, TargetStatus};
 use futures_util::future::BoxFuture;
 use restream::{Checked, Fault, State, Status, TargetUrl, inside};
@@ -35,7 +35,8 @@ impl Outlets for Copies {
 
     fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Checked, (&'static str, String)>> {
         Box::pin(async move {
-            let target = self.target(target).map_err(|reason| ("broken", reason))?;
+            let described = described(target, self.table().keyring.key());
+            let target = described.map_err(|reason| ("broken", reason))?;
             let checked = restream::check(&target, &self.settings).await;
             checked.map_err(|fault| (fault.code(), fault.to_string()))
         })
@@ -45,8 +46,8 @@ impl Outlets for Copies {
         Box::pin(async move { if self.settings.allow_private { None } else { inside(url, &self.settings).await } })
     }
 
-    fn master_key(&self) -> Result<&MasterKey, &str> {
-        self.key.as_ref().map_err(String::as_str)
+    fn master_key(&self) -> Result<MasterKey, String> {
+        self.table().keyring.key().cloned().map_err(str::to_owned)
     }
 }
 

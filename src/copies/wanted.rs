@@ -2,6 +2,9 @@ use anyhow::{Context as _, bail};
 use restream::{Preset, TargetKey, TargetUrl, preset};
 use store::{MasterKey, NewTarget, new_target_id};
 
+/// What people call what the publisher sends.
+const SOURCE: &str = "source";
+
 /// Where somebody wants a copy.
 #[derive(Debug, Default)]
 pub struct Where<'a> {
@@ -44,6 +47,16 @@ pub fn asked(wanted: &Where<'_>) -> anyhow::Result<Asked> {
     Ok(Asked { preset, url })
 }
 
+/// What somebody calls a rendition, as a row keeps it: `source` is what the publisher sends.
+pub fn rendition(asked: Option<&str>) -> String {
+    asked.filter(|name| *name != SOURCE).unwrap_or_default().to_owned()
+}
+
+/// A row's rendition, as people are told of it.
+pub fn rendition_said(row: &str) -> &str {
+    if row.is_empty() { SOURCE } else { row }
+}
+
 impl Asked {
     /// A row for it, with its key sealed.
     ///
@@ -62,6 +75,7 @@ impl Asked {
             name: name.unwrap_or(usual).chars().take(60).collect(),
             service: self.preset.id.to_owned(),
             url: self.url.to_string(),
+            rendition: String::new(),
             silence: false,
             hevc: false,
             allow_private: false,

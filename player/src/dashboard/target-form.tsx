@@ -6,6 +6,9 @@ import { call, streamPath } from './client.ts';
 import { Dialog } from './dialog.tsx';
 import { decodeServices, type Service } from './targets.ts';
 
+/** What is usual in a ladder; the API and the command line take any name. */
+const RENDITIONS = ['1080p', '720p', '480p', '360p'];
+
 interface Props {
   readonly stream: string;
   readonly onClose: () => void;
@@ -18,6 +21,7 @@ export function AddTargetDialog({ stream, onClose, onAdded }: Props) {
   const silence = useSignal<boolean | null>(null);
   const url = useSignal('');
   const ingest = useSignal('');
+  const rendition = useSignal('source');
   const key = useSignal('');
   const asking = useDoing();
   const doing = useDoing();
@@ -36,6 +40,7 @@ export function AddTargetDialog({ stream, onClose, onAdded }: Props) {
         url: service.hasUrl ? undefined : url.value.trim(),
         ingest: service.hasIngests && ingest.value.trim() ? ingest.value.trim() : undefined,
         key: key.value,
+        rendition: rendition.value,
         silence: isSilent,
       });
       key.value = '';
@@ -91,6 +96,22 @@ export function AddTargetDialog({ stream, onClose, onAdded }: Props) {
           />
           <span id="target-key-hint" class="hint">
             The service's own. It is kept sealed, and never shown again.
+          </span>
+        </label>
+        <label class="field">
+          <span class="field-name">What it gets</span>
+          <select value={rendition.value} aria-describedby="target-rendition-hint" onChange={(event) => (rendition.value = event.currentTarget.value)}>
+            <option value="source">What your encoder sends</option>
+            {RENDITIONS.map((name) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+          <span id="target-rendition-hint" class="hint">
+            {rendition.value === 'source'
+              ? 'Picture and sound as they come, nothing is lost.'
+              : `Encoded here, with the slate while you are away. A stream without ${rendition.value} sends the next lower one.`}
           </span>
         </label>
         <label class="target-check">

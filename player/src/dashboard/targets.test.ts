@@ -10,7 +10,7 @@ const LIVE = {
 it('reads_a_target_and_how_its_copy_does', () => {
   const [target] = decodeTargets({ targets: [LIVE] });
   expect(target).toEqual({
-    id: 'a', name: 'YouTube', url: 'rtmps://a/live2', state: 'live', sinceMs: 5, nextTryMs: null, bitrateBps: 2_500_000, droppedUnits: 3,
+    id: 'a', name: 'YouTube', url: 'rtmps://a/live2', rendition: null, state: 'live', sinceMs: 5, nextTryMs: null, bitrateBps: 2_500_000, droppedUnits: 3,
     roundTripMs: 12.4, fault: null, advice: ['The stream has no sound.'],
   });
 });

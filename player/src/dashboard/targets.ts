@@ -9,6 +9,8 @@ export interface Target {
   readonly id: string;
   readonly name: string;
   readonly url: string;
+  /** What it gets; null: what the encoder sends. */
+  readonly rendition: string | null;
   /** Null: a state this page does not know. */
   readonly state: TargetState | null;
   readonly sinceMs: number | null;
@@ -41,11 +43,13 @@ export interface Checked {
 function decodeTarget(value: unknown): Target | null {
   const id = text(field(value, 'id'));
   const url = text(field(value, 'url'));
+  const rendition = text(field(value, 'rendition'));
   if (id === null || url === null) return null;
   return {
     id,
     url,
     name: text(field(value, 'name')) ?? url,
+    rendition: rendition === 'source' ? null : rendition,
     state: word(field(value, 'state'), STATES, null),
     sinceMs: number(field(value, 'since_ms')),
     nextTryMs: number(field(value, 'next_try_ms')),

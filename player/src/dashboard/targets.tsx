@@ -64,6 +64,7 @@ function Row({ stream, target, again }: { stream: string; target: Target; again:
       <div class="target-name">
         <strong>{target.name}</strong>
         <span class="target-url">{target.url}</span>
+        {target.rendition !== null && <span class="target-url">gets {target.rendition}</span>}
       </div>
       <Figures target={target} />
       {target.fault && !isStopped && <p class="cure target-fault">{target.fault}</p>}

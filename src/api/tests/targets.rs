@@ -53,8 +53,8 @@ impl Outlets for Fixed {
         Box::pin(async move { inside.then(|| ([10, 0, 0, 7].into(), "a private address")) })
     }
 
-    fn master_key(&self) -> Result<&MasterKey, &str> {
-        Ok(&self.key)
+    fn master_key(&self) -> Result<MasterKey, String> {
+        Ok(self.key.clone())
     }
 }
 

@@ -417,6 +417,7 @@ impl Session {
 
     /// Publishes a unit of whatever is the source now.
     fn publish(&mut self, unit: AccessUnit, now: Instant) {
+        self.outflow.published(&unit);
         let cues = lock(&self.packager).source(&unit, now);
         for cue in cues {
             self.cue(cue);
@@ -473,7 +474,10 @@ impl Session {
 
     fn output(&mut self, output: Output) {
         match output {
-            Output::Unit { rendition, unit } => lock(&self.packager).encoded(&rendition, unit),
+            Output::Unit { rendition, unit } => {
+                self.outflow.encoded(&rendition, &unit);
+                lock(&self.packager).encoded(&rendition, unit);
+            }
             Output::Thumb(jpeg) => {
                 if let Some(followed) = &self.followed {
                     followed.picture(&jpeg);

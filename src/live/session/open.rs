@@ -120,9 +120,8 @@ impl Session {
         *lock(&live.encoder) = announced.or(source.arrival.encoder.as_deref()).map(str::to_owned);
         let is_recorded = !source.arrival.pass.is_card() && !is_rehearsal;
         let followed = is_recorded.then(|| context.recordings.follow(stream_name, Arc::clone(&live.window), false));
-        let copied =
-            || context.copies.follow(stream_name, &session, plan::copied(&probed.facts, probed.announced.as_ref()));
-        let tap = is_recorded.then(copied);
+        let offer = || plan::offered(&probed.facts, probed.announced.as_ref(), &rungs, audio_encoded);
+        let tap = is_recorded.then(|| context.copies.follow(stream_name, &session, offer()));
         let mut session = Self {
             context: Arc::clone(context),
             stream: stream_name.to_owned(),
@@ -194,7 +193,8 @@ impl Session {
         let shape = facts.video.as_ref().map(plan::shape);
         let journal = context.hub.open_journal(&stream.name);
         journal.note(LogKind::Warning, "The server was restarted; the session waits for its publisher.");
-        let tap = context.copies.follow(&stream.name, live.window.session(), plan::copied(&facts, None));
+        let offer = plan::offered(&facts, None, &rungs, stored.audio_encoded);
+        let tap = context.copies.follow(&stream.name, live.window.session(), offer);
         let mut session = Self {
             context: Arc::clone(context),
             stream: stream.name.clone(),

@@ -1,5 +1,5 @@
-//! What leaves a session as its publisher sent it: to players over RTMP, and in copies to other servers. Both wait while the publisher
-//! is away, and neither is ever waited for.
+//! What leaves a session for players over RTMP, as its publisher sent it, and in copies to other servers, as sent or as encoded. What
+//! the publisher sent waits while it is away, and nobody is ever waited for.
 
 use crate::copies::Tap;
 use media::{AccessUnit, Announced};
@@ -19,6 +19,16 @@ impl Outflow {
     pub fn unit(&self, unit: &AccessUnit) {
         self.broadcast.iter().for_each(|broadcast| broadcast.push(unit));
         self.tap.iter().for_each(|tap| tap.unit(unit));
+    }
+
+    /// The next unit of what is the source now, the publisher or a slate.
+    pub fn published(&self, unit: &AccessUnit) {
+        self.tap.iter().for_each(|tap| tap.published(unit));
+    }
+
+    /// The next unit of a rendition's that is encoded here.
+    pub fn encoded(&self, rendition: &str, unit: &AccessUnit) {
+        self.tap.iter().for_each(|tap| tap.encoded(rendition, unit));
     }
 
     /// What the publisher says of itself.

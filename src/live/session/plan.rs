@@ -3,6 +3,7 @@
 use super::super::Context;
 use super::Facts;
 use super::source::Probed;
+use crate::copies::Offer;
 use media::{Announced, VideoCodec};
 use packager::{SourceFacts, VideoFacts};
 use std::sync::Arc;
@@ -111,13 +112,19 @@ pub fn codecs(facts: &SourceFacts) -> String {
     [video, audio].into_iter().flatten().collect::<Vec<_>>().join(",")
 }
 
-/// What copies are told of a source before its media comes.
-pub fn copied(facts: &SourceFacts, announced: Option<&Announced>) -> restream::Source {
-    restream::Source {
+/// What a session has for copies, before its media comes.
+pub fn offered(
+    facts: &SourceFacts,
+    announced: Option<&Announced>,
+    rungs: &[media::Rung],
+    is_sound_encoded: bool,
+) -> Offer {
+    let source = restream::Source {
         video: facts.video.as_ref().map(|video| Arc::clone(&video.config)),
         audio: facts.audio.as_ref().map(|audio| Arc::clone(&audio.config)),
         announced: announced.cloned().unwrap_or_default(),
-    }
+    };
+    Offer { source, rungs: rungs.to_vec(), is_sound_encoded }
 }
 
 /// A session that begins, in one sentence.

@@ -1,8 +1,8 @@
 //! Copies of a live stream for other servers: nginx-rtmp takes and records them, ffmpeg judges what arrived.
 
 use serde_json::Value;
-use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tests::{Clip, Publisher, RtmpServer, Server, Stream, eventually, eventually_within, holds_for, run_ok, tool};
@@ -13,10 +13,17 @@ const KEY: &str = "live_hunter2_0815";
 /// Adds a target on the command line, as an operator does who is at the machine; its id.
 #[track_caller]
 fn add(server: &Server, stream: &Stream, url: &str) -> String {
+    add_as(server, stream, url, KEY, &[])
+}
+
+/// The same with a key and options.
+#[track_caller]
+fn add_as(server: &Server, stream: &Stream, url: &str, key: &str, options: &[&str]) -> String {
     let file = server.data_dir().join("target-key");
-    std::fs::write(&file, format!("{KEY}\n")).expect("a key file");
+    std::fs::write(&file, format!("{key}\n")).expect("a key file");
     let file = file.display().to_string();
-    let added = server.weir_json(&["target", "add", &stream.name, url, "--key-file", &file]);
+    let words = [&["target", "add", &stream.name, url, "--key-file", &file], options].concat();
+    let added = server.weir_json(&words);
     added["id"].as_str().unwrap_or_else(|| panic!("no id in {added}")).to_owned()
 }
 
@@ -97,16 +104,41 @@ fn a_copy_arrives_at_another_server_to_the_packet() {
     ] {
         assert!(!text.contains("hunter2"), "the key is in the {place}");
     }
+    // The master key is changed beside the server, which takes it by itself.
+    let rotated = server.weir_json(&["secrets", "rotate"]);
+    assert_eq!(rotated["targets"], 1, "{rotated}");
+    assert!(!server.data_dir().join("master-key.next").exists());
+    let mut again = Publisher::push(&Clip { seconds: 20, ..Clip::default() }, &server.publish_url(&stream));
+    until(&server, &id, "live");
+    again.expect_end(Duration::from_secs(60));
     let kept = std::fs::read(server.data_dir().join("weir.db")).expect("the database");
     assert!(!kept.windows(7).any(|at| at == b"hunter2"), "the key is in the database in clear");
 }
 
 /// A server that takes connections and then does as told, for as long as the process lives.
-fn strange(then: fn(std::net::TcpStream)) -> SocketAddr {
+fn strange(then: fn(TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
     std::thread::spawn(move || {
         listener.incoming().flatten().for_each(|socket| drop(std::thread::spawn(move || then(socket))))
+    });
+    address
+}
+
+/// A way to `server` that is one until 300 kB went through, and then does as told with the near and the far end.
+fn way(server: SocketAddr, then: fn(TcpStream, TcpStream)) -> SocketAddr {
+    const LENGTH: u64 = 300_000;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let pass = move |near: TcpStream| {
+        let Ok(far) = TcpStream::connect(server) else { return };
+        let (Ok(mut answers), Ok(mut back)) = (far.try_clone(), near.try_clone()) else { return };
+        std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+        let _passed = std::io::copy(&mut (&near).take(LENGTH), &mut &far);
+        then(near, far);
+    };
+    std::thread::spawn(move || {
+        listener.incoming().flatten().for_each(|near| drop(std::thread::spawn(move || pass(near))))
     });
     address
 }
@@ -121,6 +153,13 @@ fn targets_that_fail_are_named_and_neither_the_good_one_nor_viewers_notice() {
         drop(socket);
     });
     let garbage = strange(|mut socket| drop(socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")));
+    let stalling = way(nginx.address, |near, far| {
+        std::thread::park();
+        drop((near, far));
+    });
+    let closing = way(nginx.address, |near, far| {
+        let _shut = (near.shutdown(std::net::Shutdown::Both), far.shutdown(std::net::Shutdown::Both));
+    });
     let good = add(&server, &stream, &nginx.url("live"));
     let bad = [
         (format!("rtmp://{closed}/live"), "connection_refused", "retrying"),
@@ -129,8 +168,13 @@ fn targets_that_fail_are_named_and_neither_the_good_one_nor_viewers_notice() {
         (nginx.url("guarded"), "closed_at_key", "refused"),
         ("rtmp://nobody.invalid/live".to_owned(), "no_such_host", "retrying"),
         (format!("rtmps://{}/live", server.rtmps), "tls_issuer", "retrying"),
+        // Two that begin well.
+        (format!("rtmp://{stalling}/live"), "stalled", "retrying"),
+        (format!("rtmp://{closing}/live"), "closed", "retrying"),
     ];
-    let bad = bad.map(|(url, code, state)| (add(&server, &stream, &url), code, state));
+    // Each with a key of its own, as some lead to one server.
+    let bad =
+        bad.map(|(url, code, state)| (add_as(&server, &stream, &url, &format!("{KEY}_{code}"), &[]), code, state));
     let clip = Clip { seconds: 40, ..Clip::default() };
     let began = Instant::now();
     let mut publisher = Publisher::push(&clip, &server.publish_url(&stream));
@@ -139,7 +183,9 @@ fn targets_that_fail_are_named_and_neither_the_good_one_nor_viewers_notice() {
     for (id, code, state) in &bad {
         assert_eq!(fault(&server, id), *code);
         let shown = target(&server, id);
-        assert!(shown["state"] == *state || shown["state"] == "connecting", "{shown}");
+        let begins_well = ["stalled", "closed"].contains(code);
+        let states = [*state, "connecting", if begins_well { "live" } else { *state }];
+        assert!(states.iter().any(|state| shown["state"] == *state), "{shown}");
         println!("{} after {:?}", shown["fault"]["message"], began.elapsed());
     }
     // For as long as they are tried, the good one is live and the playlist goes on.
@@ -147,12 +193,11 @@ fn targets_that_fail_are_named_and_neither_the_good_one_nor_viewers_notice() {
     publisher.expect_end(Duration::from_secs(60));
     let list = server.media(&source);
     assert!(list.complete().all(|segment| !segment.gap), "no viewer missed anything");
-    for metric in
-        ["weir_packager_gap_parts_total", "weir_session_lost_units_total", "weir_restream_dropped_units_total"]
-    {
+    for metric in ["weir_packager_gap_parts_total", "weir_session_lost_units_total"] {
         assert_eq!(server.metric(metric), 0.0, "{metric}");
     }
-    assert!(server.metric("weir_restream_faults_total") >= 6.0);
+    assert_eq!(target(&server, &good)["dropped_units"], 0);
+    assert!(server.metric("weir_restream_faults_total") >= 8.0);
     assert!(!server.log().contains("hunter2"), "no key is in the log");
 }
 
@@ -204,6 +249,50 @@ fn the_connection_to_a_target_is_held_while_the_publisher_is_away() {
     let gaps: Vec<f64> =
         stamps.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 1.0 || *gap < 0.0).collect();
     assert!(gaps.len() == 1 && (9.0..14.0).contains(&gaps[0]), "one gap, as long as the publisher was away: {gaps:?}");
+}
+
+#[test]
+fn a_copy_of_a_rendition_shows_the_slate_while_the_publisher_is_away() {
+    let (server, nginx) =
+        (Server::start_configured("[transcode]\nladder = \"180p:300k\"\n", &["--no-demo"]), RtmpServer::start());
+    let stream = server.add_stream("show");
+    let id = add_as(&server, &stream, &nginx.url("live"), KEY, &["--rendition", "240p"]);
+    assert_eq!(target(&server, &id)["rendition"], "240p");
+    let clip = Clip { size: (640, 360), seconds: 60, ..Clip::default() };
+    let publisher = Publisher::push(&clip, &server.publish_url(&stream));
+    until(&server, &id, "live");
+    let sent = || target(&server, &id)["sent_bytes"].as_u64();
+    eventually("some seconds of it", || (sent() > Some(200_000)).then_some(()));
+    publisher.kill();
+    eventually("the stream is away", || {
+        (server.ask("GET", "/api/v1/live/show")["state"] == "reconnecting").then_some(())
+    });
+    let before = sent();
+    holds_for("the target is held", Duration::from_secs(8), || target(&server, &id)["state"] == "live");
+    assert!(sent() > before, "the slate is sent");
+    let back = Publisher::push(&clip, &server.publish_url(&stream));
+    eventually("it is back", || (server.ask("GET", "/api/v1/live/show")["state"] == "live").then_some(()));
+    let before = sent();
+    eventually("media goes on", || (sent() > before.map(|b| b + 200_000)).then_some(()));
+    let shown = target(&server, &id);
+    assert_eq!((&shown["connects"], &shown["dropped_units"]), (&1.into(), &0.into()), "{shown}");
+    back.stop();
+    until(&server, &id, "idle");
+
+    let record = nginx.records().remove(0).display().to_string();
+    let words = ["-v", "error", "-show_entries", "stream=codec_type,height", "-of", "csv=p=0", &record];
+    let streams = run_ok(tool("ffprobe"), words);
+    assert!(streams.contains("video,180") && streams.contains("audio"), "the next lower one: {streams}");
+    for track in ["v", "a"] {
+        let words =
+            ["-v", "error", "-select_streams", track, "-show_entries", "packet=dts_time", "-of", "csv=p=0", &record];
+        let told = run_ok(tool("ffprobe"), words);
+        let stamps: Vec<f64> = told.lines().filter_map(|line| line.trim_matches(',').parse().ok()).collect();
+        let steps: Vec<f64> = stamps.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(steps.iter().all(|step| (0.0..0.5).contains(step)), "no hole and no step back in {track}: {steps:?}");
+        assert!(stamps.len() > 300, "{} of {track}", stamps.len());
+    }
+    run_ok(tool("ffmpeg"), ["-nostdin", "-v", "error", "-xerror", "-i", &record, "-f", "null", "-"]);
 }
 
 #[test]

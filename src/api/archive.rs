@@ -83,6 +83,8 @@ pub struct Piece {
     pub from_msn: u64,
     /// The one behind the last.
     pub until_msn: u64,
+    /// Where the first begins in the recording, milliseconds.
+    pub from_ms: u64,
     /// When the first began, milliseconds since 1970.
     pub started_ms: i64,
     /// How long they are together, milliseconds.

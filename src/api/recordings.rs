@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{
     Actor, Error, NewClip, NewRecording, Order, Recording, RecordingAct, RecordingDetails, RecordingPatch,
-    RecordingStatus, Search, Sort, Visibility, new_recording_id, now_ms, read_chapters,
+    RecordingStatus, Search, Sort, Visibility, chapters_within, new_recording_id, now_ms, read_chapters,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -427,6 +427,7 @@ pub async fn clip(
     let piece = if start < end { api.archive.cut(&whole, start, end).await } else { None };
     let piece = piece.ok_or_else(bad_range)?;
     let title = cut.title.unwrap_or_else(|| whole.details.title.clone());
+    let chapters = chapters_within(&whole.details.chapters, piece.from_ms..piece.from_ms + piece.duration_ms);
     let clip = NewClip {
         id: new_recording_id(),
         of: whole.id,
@@ -435,8 +436,7 @@ pub async fn clip(
         started_ms: piece.started_ms,
         duration_ms: piece.duration_ms,
         size_bytes: piece.size_bytes,
-        // Chapters are places in the whole recording.
-        details: RecordingDetails { title, thumbnail_ms: None, chapters: Vec::new(), ..whole.details },
+        details: RecordingDetails { title, thumbnail_ms: None, chapters, ..whole.details },
     };
     Ok((StatusCode::CREATED, api.act(&from, RecordingAct::Clip(clip)).await?))
 }

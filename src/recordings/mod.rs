@@ -279,9 +279,11 @@ impl api::Archive for Recordings {
         Box::pin(async move {
             let timeline = self.timeline(&recording.stream, &recording.session).await?;
             let whole = recording.from_msn..recording.until_msn.unwrap_or(u64::MAX);
-            let span = measure::cut(&timeline, whole, from, until)?;
+            let span = measure::cut(&timeline, whole.clone(), from, until)?;
+            let before = measure::length(&measure::lead(&timeline, &(whole.start..span.start)));
             let extent = Extent::of(&timeline, span.clone(), &recording.renditions).measured();
             Some(api::Piece {
+                from_ms: u64::try_from(before.as_millis()).unwrap_or(0),
                 started_ms: measure::wall_ms(&timeline, span.start)?,
                 duration_ms: extent.duration_ms,
                 size_bytes: extent.size_bytes,

@@ -53,7 +53,7 @@ pub use playback::{PlaybackKeys, PlaybackRefusal, PlaybackScope};
 pub use recording::{
     Chapter, Due, DueRecording, KeptSpan, Measured, NewClip, NewRecording, Order, Page, Record, Recording,
     RecordingAct, RecordingDetails, RecordingPatch, RecordingRules, RecordingRulesPatch, RecordingStatus, Retention,
-    Search, Sort, Visibility, clean_embed_parents, new_recording_id, read_chapters, write_chapters,
+    Search, Sort, Visibility, chapters_within, clean_embed_parents, new_recording_id, read_chapters, write_chapters,
 };
 pub use seal::{MasterKey, Sealed};
 pub use secret::{ApiToken, SignInSecret, StreamKey};

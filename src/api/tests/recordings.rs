@@ -23,7 +23,8 @@ impl Archive for OneTape {
         let from_msn = whole.from_msn + from.as_secs() / 2;
         let until_msn = (whole.from_msn + until.as_secs().div_ceil(2)).min(40);
         let count = until_msn.saturating_sub(from_msn);
-        let piece = Piece { from_msn, until_msn, started_ms: 1, duration_ms: 2_000 * count, size_bytes: 1_000 * count };
+        let (from_ms, duration_ms, size_bytes) = (1_000 * from.as_secs(), 2_000 * count, 1_000 * count);
+        let piece = Piece { from_msn, until_msn, from_ms, started_ms: 1, duration_ms, size_bytes };
         Box::pin(async move { (count > 0).then_some(piece) })
     }
 

@@ -3,6 +3,7 @@
 use super::details::line;
 use crate::Error;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 /// More are no help to find a place.
 const CHAPTERS_MAX: usize = 100;
@@ -66,6 +67,19 @@ pub fn write_chapters(chapters: &[Chapter]) -> String {
     text
 }
 
+/// The chapters of a piece of a recording, given in milliseconds: the one it begins in and those that begin within, by the piece's own
+/// time. None when all of it lies in one.
+pub fn chapters_within(chapters: &[Chapter], piece: Range<u64>) -> Vec<Chapter> {
+    let first = chapters.partition_point(|chapter| chapter.at_ms <= piece.start).saturating_sub(1);
+    let until = chapters.partition_point(|chapter| chapter.at_ms < piece.end);
+    let within = chapters.get(first..until).unwrap_or_default();
+    if within.len() < 2 && within.iter().all(|chapter| chapter.at_ms <= piece.start) {
+        return Vec::new();
+    }
+    let moved = |chapter: &Chapter| Chapter { at_ms: chapter.at_ms.saturating_sub(piece.start), ..chapter.clone() };
+    within.iter().map(moved).collect()
+}
+
 /// Minutes and seconds, with hours in front and a fraction of up to three digits behind if need be.
 fn read_time(text: &str) -> Option<u64> {
     let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -126,6 +140,20 @@ mod tests {
             let refused = read_chapters(text).unwrap_err().to_string();
             assert!(refused.contains(why), "{text:?}: {refused}");
         }
+    }
+
+    #[test]
+    fn a_piece_has_the_chapters_that_lie_in_it() {
+        let all = read_chapters("0:10 Doors\n1:00 Song\n2:00 Encore\n").unwrap();
+        let within = |piece| write_chapters(&chapters_within(&all, piece)).replace('\n', "; ");
+        assert_eq!(within(65_000..150_000), "0:00:00 Song; 0:00:55 Encore; ");
+        assert_eq!(within(60_000..120_001), "0:00:00 Song; 0:01:00 Encore; ");
+        assert_eq!(within(0..61_000), "0:00:10 Doors; 0:01:00 Song; ");
+        assert_eq!(within(5_000..15_000), "0:00:05 Doors; ", "it begins before the first");
+        assert_eq!(within(70_000..110_000), "", "one chapter is none");
+        assert_eq!(within(130_000..150_000), "");
+        assert_eq!(within(0..10_000), "");
+        assert_eq!(chapters_within(&[], 0..10), []);
     }
 
     proptest! {

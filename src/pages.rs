@@ -1,4 +1,5 @@
-//! The pages people open in a browser: `/`, `/watch/NAME`, `/embed/NAME`, `/recordings`, `/recordings/ID`, `/embed/recordings/ID`,
+//! The pages people open in a browser: `/`, `/watch/NAME`, `/embed/NAME`, both of a private stream
+//! behind `/p/TICKET`, `/recordings`, `/recordings/ID`, `/embed/recordings/ID`,
 //! `/dashboard`, `/dock/NAME`, and the files they load.
 //!
 //! The player is built by npm into `player/dist` and embedded in the binary; this module only hands it out. It renders
@@ -135,6 +136,8 @@ fn over(shelf: Shelf, parents: &[String]) -> Router {
         .route("/", get(home))
         .route("/watch/{name}", get(watch))
         .route("/embed/{name}", get(embed))
+        .route("/p/{ticket}/watch/{name}", get(watch_private))
+        .route("/p/{ticket}/embed/{name}", get(embed_private))
         .route("/recordings", get(library))
         .route("/recordings/{id}", get(recording))
         .route("/embed/recordings/{id}", get(embed_recording))
@@ -182,6 +185,37 @@ async fn embed(
     headers: HeaderMap,
 ) -> Response {
     if is_watchable(&name) { page(shelf, "embed.html", policy, &headers) } else { missing(shelf, &headers) }
+}
+
+async fn watch_private(
+    State(shelf): State<Shelf>,
+    Path((ticket, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    opened(shelf, "watch.html", Policy::PAGE, (&ticket, &name), &headers)
+}
+
+async fn embed_private(
+    State(shelf): State<Shelf>,
+    State(policy): State<Policy>,
+    Path((ticket, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    opened(shelf, "embed.html", policy, (&ticket, &name), &headers)
+}
+
+/// A page whose address holds a ticket, which is nobody else's: neither other sites nor search engines are told of it. The page
+/// itself shows nothing; whether the ticket is good is asked by what it loads.
+fn opened(shelf: Shelf, path: &str, policy: Policy, (ticket, name): (&str, &str), headers: &HeaderMap) -> Response {
+    let is_ticket = (1..=64).contains(&ticket.len())
+        && ticket.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if !is_ticket || !is_stream_name(name) {
+        return missing(shelf, headers);
+    }
+    let mut response = page(shelf, path, policy, headers);
+    put(&mut response, header::REFERRER_POLICY, "no-referrer");
+    put(&mut response, HeaderName::from_static("x-robots-tag"), "noindex");
+    response
 }
 
 async fn library(State(shelf): State<Shelf>, headers: HeaderMap) -> Response {

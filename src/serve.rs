@@ -1,6 +1,7 @@
 //! `weir serve`: binds the doors, joins the rooms, says where everything is, and takes it all down again.
 
 use crate::api::{self, Api, Warning};
+use crate::box_office::BoxOffice;
 use crate::config::{Config, Listen};
 use crate::copies::Copies;
 use crate::first_start::{self, Start};
@@ -63,8 +64,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let meter = Arc::new(Meter::new(config.data_dir.clone()));
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let archive = open_archive(&config).await?;
-    let (keep, rules) = ((store.clone(), start.token.clone()), config.archive.rules());
-    let mut recordings = Recordings::new(archive.clone(), keep, rules, stop.clone(), tasks.clone()).await?;
+    let office = Arc::new(BoxOffice::open(store.clone(), start.token.clone()).await?);
+    let (keep, rules) = ((store.clone(), Arc::clone(&office)), config.archive.rules());
+    let mut recordings = Recordings::new(archive.clone(), keep, rules, stop.clone(), tasks.clone());
     let stop_archive = CancellationToken::new();
     let mut copies = None;
     if let Some((settings, place)) = config.vault.settings(&config.data_dir)? {
@@ -97,6 +99,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         },
         test_card: config.demo.then(|| TestCardPass::new(demo::STREAM)).transpose()?,
         store,
+        office,
         replays: Replays::default(),
         recordings: Arc::new(recordings),
         stop: stop.clone(),
@@ -269,7 +272,7 @@ impl Server {
             self.context.store.clone(),
             live,
             archive,
-            start.token.clone(),
+            (start.token.clone(), Arc::clone(&self.context.office)),
             self.facts(addresses, start.at_ms),
         )
         .with_data_dir(self.config.data_dir.clone())

@@ -34,8 +34,13 @@ pub(crate) enum Keep {
 }
 
 impl Keep {
-    /// The `Cache-Control` value.
-    pub(crate) fn control(self) -> HeaderValue {
+    /// The `Cache-Control` value. What was opened by a ticket is kept no longer than that lasts (`left`): a cache that answers for us
+    /// judges nobody.
+    pub(crate) fn control(self, left: Option<Duration>) -> HeaderValue {
+        let seconds = left.map(|left| left.as_secs()).filter(|left| self.seconds().is_some_and(|most| *left < most));
+        if let Some(seconds) = seconds {
+            return HeaderValue::try_from(format!("max-age={seconds}")).expect("letters and digits");
+        }
         HeaderValue::from_static(match self {
             Keep::Multivariant | Keep::Live | Keep::NotFound => "max-age=1",
             Keep::Reached(target) if target.as_secs() >= 4 => "max-age=24",
@@ -46,5 +51,38 @@ impl Keep {
             Keep::Refusal => "no-store",
             Keep::Preflight => "max-age=86400",
         })
+    }
+
+    /// How long it may be kept, where that is bounded by a ticket.
+    fn seconds(self) -> Option<u64> {
+        match self {
+            Keep::Multivariant | Keep::Live => Some(1),
+            Keep::Reached(target) if target.as_secs() >= 4 => Some(24),
+            Keep::Reached(_) => Some(12),
+            Keep::Ended => Some(60),
+            Keep::Media => Some(3600),
+            Keep::Thumb => Some(2),
+            Keep::NotFound | Keep::Refusal | Keep::Preflight => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_for_longer_than_its_ticket_lasts() {
+        let check = |keep: Keep, left_ms, want: &str| {
+            let left = Option::map(left_ms, Duration::from_millis);
+            assert_eq!(keep.control(left), want, "{keep:?} {left:?}");
+        };
+        check(Keep::Media, None, "max-age=3600, immutable");
+        check(Keep::Media, Some(3_600_000), "max-age=3600, immutable");
+        check(Keep::Media, Some(59_900), "max-age=59");
+        check(Keep::Reached(Duration::from_secs(4)), Some(23_000), "max-age=23");
+        check(Keep::Live, Some(1_000), "max-age=1");
+        check(Keep::Live, Some(0), "max-age=0");
+        check(Keep::Refusal, Some(0), "no-store");
     }
 }

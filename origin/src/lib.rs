@@ -16,6 +16,9 @@
 //!     fn window(&self, stream: &str) -> Option<Arc<packager::Window>> {
 //!         (stream == "demo").then(|| Arc::clone(&self.0))
 //!     }
+//!     fn admits(&self, _stream: &str, _ticket: Option<&str>) -> bool {
+//!         true
+//!     }
 //!     fn thumb(&self, _stream: &str) -> Option<bytes::Bytes> {
 //!         None
 //!     }
@@ -58,6 +61,7 @@ pub use vod::{Asked, Cues, Download, Found, Layout, Library, Listing, Piece, Sto
 use bytes::Bytes;
 use packager::Window;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the origin finds what is live; the roof implements it. Called on every request: it must neither block nor wait.
 pub trait Catalog: Send + Sync + 'static {
@@ -69,6 +73,15 @@ pub trait Catalog: Send + Sync + 'static {
         self.window(stream).filter(|window| window.session() == session)
     }
 
+    /// Whether somebody may watch the stream now: who shows this ticket, which stood in the path (1 to 64 of `A-Z`, `a-z`, `0-9`, `-`,
+    /// `_`), or none. Asked for every request before anything else is; who may not gets what a stream that is not live answers.
+    fn admits(&self, stream: &str, ticket: Option<&str>) -> bool;
+
+    /// How long a ticket that was shown still lasts, so that caches keep nothing for longer.
+    fn lasts(&self, _ticket: &str) -> Duration {
+        Duration::MAX
+    }
+
     /// The newest thumbnail as JPEG.
     fn thumb(&self, stream: &str) -> Option<Bytes>;
 
@@ -78,7 +91,7 @@ pub trait Catalog: Send + Sync + 'static {
     }
 }
 
-/// The routes under `/live/`, for GET, HEAD and OPTIONS. Install the process's metrics recorder before the call.
+/// The routes under `/live/` and `/p/TICKET/live/`, for GET, HEAD and OPTIONS. Install the process's metrics recorder before the call.
 ///
 /// | path | is |
 /// | --- | --- |
@@ -86,6 +99,10 @@ pub trait Catalog: Send + Sync + 'static {
 /// | `/live/NAME/thumb.jpg` | the newest thumbnail |
 /// | `/live/NAME/SESSION/RENDITION.m3u8`, `RENDITION.ts.m3u8` | media playlists, with blocking reload |
 /// | `/live/NAME/SESSION/RENDITION/…` | `init-GEN.mp4`, `MSN.m4s`, `MSN.PART.m4s`, `MSN.ts`; after a restart of the server with its boot epoch in front: `EPOCH-MSN.m4s` |
+/// | `/p/TICKET/live/…` | all of this of a stream that not everybody may watch; addresses in playlists are relative, so the ticket stays |
+///
+/// A request is judged when it comes ([`Catalog::admits`]). One that is held is answered as it was judged, 7.5 s later at most.
 pub fn router<C: Catalog>(catalog: Arc<C>) -> axum::Router {
-    axum::Router::new().route_service("/live/{*asset}", live::Live::new(catalog))
+    let live = live::Live::new(catalog);
+    axum::Router::new().route_service("/live/{*asset}", live.clone()).route_service("/p/{ticket}/live/{*asset}", live)
 }

@@ -1,11 +1,11 @@
-//! Everything under `/live/`: looks the object up, waits where the protocol says so, and answers.
+//! Everything under `/live/`: asks whether the asker may watch, looks the object up, waits where the protocol says so, and answers.
 
 use crate::Catalog;
 use crate::cache::Keep;
 use crate::directives::Directives;
 use crate::edge::{Edge, Owed};
 use crate::meter::{Cause, Kind, Meter};
-use crate::path::{Asset, Family, Object};
+use crate::path::{Asset, Family, Object, ticketed};
 use crate::reply::{self, Reply, Wish};
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
@@ -57,15 +57,24 @@ impl<C: Catalog> Live<C> {
             return (Kind::Other, now(reply::refusal(head, StatusCode::METHOD_NOT_ALLOWED, Keep::Refusal, sentence)));
         }
         let wish = Wish::of(method, request.headers());
-        match Asset::parse(request.uri().path()) {
-            None => (Kind::Other, now(missing(&wish, "There is nothing of this name."))),
-            Some(Asset::Thumb { stream }) => {
-                let jpeg = self.catalog.thumb(stream);
+        let asked = ticketed(request.uri().path()).and_then(|(ticket, path)| Some((ticket, Asset::parse(path)?)));
+        let Some((ticket, asset)) = asked else {
+            return (Kind::Other, now(missing(&wish, "There is nothing of this name.")));
+        };
+        // Who may not watch gets to the end of nothing below, and hears what a stream that is not live answers.
+        let may_watch = self.catalog.admits(asset.stream(), ticket);
+        let wish = wish.within(ticket.map(|ticket| self.catalog.lasts(ticket)));
+        match asset {
+            Asset::Thumb { stream } => {
+                let jpeg = may_watch.then(|| self.catalog.thumb(stream)).flatten();
                 (Kind::Thumb, now(jpeg.map_or_else(|| missing(&wish, NOT_LIVE), |jpeg| reply::thumb(&wish, jpeg))))
             }
-            Some(Asset::Multivariant { stream, kind }) => (Kind::Multivariant, self.multivariant(wish, stream, kind)),
-            Some(Asset::Session { stream, session, rendition, run, object }) => {
-                let window = self.catalog.session(stream, session);
+            Asset::Multivariant { stream, kind } => {
+                let window = may_watch.then(|| self.catalog.window(stream)).flatten();
+                (Kind::Multivariant, self.multivariant(wish, window, kind))
+            }
+            Asset::Session { stream, session, rendition, run, object } => {
+                let window = may_watch.then(|| self.catalog.session(stream, session)).flatten();
                 let has_run = |window: &Arc<Window>| is_playlist(object) || window.run() == run;
                 let found = window.map(|window| (has_run(&window), window.rendition(rendition)));
                 let Some((has_run, Some(rendition))) = found else {
@@ -82,8 +91,8 @@ impl<C: Catalog> Live<C> {
         }
     }
 
-    fn multivariant(&self, wish: Wish, stream: &str, family: Family) -> Answer {
-        let Some(window) = self.catalog.window(stream) else { return now(missing(&wish, NOT_LIVE)) };
+    fn multivariant(&self, wish: Wish, window: Option<Arc<Window>>, family: Family) -> Answer {
+        let Some(window) = window else { return now(missing(&wish, NOT_LIVE)) };
         let index = match family {
             Family::H264 => Index::H264,
             Family::Hevc => Index::Hevc,

@@ -1,4 +1,4 @@
-//! What a URL under `/live/` names, read strictly.
+//! What a URL under `/live/` names, read strictly; and the ticket that may stand in front of one.
 //!
 //! Names are ids, not paths: every segment of the path is checked against a fixed alphabet before it is looked up
 //! anywhere, so nothing here can climb out of a directory or reach a file. There is one spelling per object (no
@@ -51,6 +51,13 @@ pub(crate) enum Object {
 }
 
 impl<'a> Asset<'a> {
+    /// The stream it is of, as it was asked for.
+    pub(crate) fn stream(&self) -> &'a str {
+        match *self {
+            Self::Multivariant { stream, .. } | Self::Thumb { stream } | Self::Session { stream, .. } => stream,
+        }
+    }
+
     /// Reads a whole URL path (`/live/…`, without the query). `None` for anything that is not exactly one of the
     /// shapes above; the caller answers 404.
     pub(crate) fn parse(path: &'a str) -> Option<Asset<'a>> {
@@ -85,6 +92,17 @@ impl<'a> Asset<'a> {
             return None;
         }
         Some(Asset::Session { stream, session, rendition: id(rendition)?, run, object })
+    }
+}
+
+/// Splits the `/p/TICKET` off that may stand in front of a path. `None` when what stands there can be no ticket.
+pub(crate) fn ticketed(path: &str) -> Option<(Option<&str>, &str)> {
+    match path.strip_prefix("/p/") {
+        Some(rest) => {
+            let end = rest.find('/')?;
+            Some((Some(token(&rest[..end])?), &rest[end..]))
+        }
+        None => Some((None, path)),
     }
 }
 

@@ -15,6 +15,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use packager::{Document, Segment};
 use std::fmt::Write;
+use std::time::Duration;
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const TIMING: HeaderName = HeaderName::from_static("timing-allow-origin");
@@ -38,6 +39,8 @@ pub(crate) struct Wish {
     known: Option<HeaderValue>,
     range: Option<HeaderValue>,
     unless: Option<HeaderValue>,
+    /// Nobody may keep the answer for longer.
+    left: Option<Duration>,
 }
 
 impl Wish {
@@ -51,7 +54,13 @@ impl Wish {
             known: headers.get(IF_NONE_MATCH).cloned(),
             unless: range.and_then(|_| headers.get(IF_RANGE).cloned()),
             range: range.cloned(),
+            left: None,
         }
+    }
+
+    /// The same of an answer that nobody may keep for longer than this.
+    pub(crate) fn within(self, left: Option<Duration>) -> Wish {
+        Wish { left, ..self }
     }
 
     pub(crate) fn head(&self) -> bool {
@@ -90,7 +99,7 @@ pub(crate) fn playlist(wish: &Wish, document: &Document, keep: Keep) -> Reply {
     let mut etag = String::with_capacity(document.etag().len() + suffix.len());
     etag.push_str(document.etag().trim_end_matches('"'));
     etag.push_str(suffix);
-    let mut headers = headers(keep);
+    let mut headers = headers(keep, wish.left);
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     if wish.knows(&etag) {
         return unchanged(headers, &etag);
@@ -148,21 +157,21 @@ pub(crate) fn download(wish: &Wish, stored: Stored, tag: u64, name: &str) -> Rep
 
 /// The thumbnail. It has no validator: it is remade faster than anyone revalidates.
 pub(crate) fn thumb(wish: &Wish, jpeg: Bytes) -> Reply {
-    let mut headers = headers(Keep::Thumb);
+    let mut headers = headers(Keep::Thumb, wish.left);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
     whole(wish, headers, jpeg)
 }
 
 /// Which picture shows which time.
 pub(crate) fn storyboard(wish: &Wish, text: Bytes, keep: Keep) -> Reply {
-    let mut headers = headers(keep);
+    let mut headers = headers(keep, wish.left);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/vtt; charset=utf-8"));
     whole(wish, headers, text)
 }
 
 /// A refusal with one plain sentence.
 pub(crate) fn refusal(head: bool, status: StatusCode, keep: Keep, sentence: &str) -> Reply {
-    let mut headers = headers(keep);
+    let mut headers = headers(keep, None);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, METHODS);
@@ -177,7 +186,7 @@ pub(crate) fn refusal(head: bool, status: StatusCode, keep: Keep, sentence: &str
 
 /// The answer to OPTIONS, which for a browser is a CORS preflight.
 pub(crate) fn preflight() -> Reply {
-    let mut headers = headers(Keep::Preflight);
+    let mut headers = headers(Keep::Preflight, None);
     headers.insert(ALLOW, METHODS);
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED);
@@ -193,7 +202,7 @@ fn object(
     body: impl FnOnce(usize, usize) -> Body,
 ) -> Reply {
     let etag = etag(length, name);
-    let mut headers = headers(Keep::Media);
+    let mut headers = headers(Keep::Media, wish.left);
     if wish.knows(&etag) {
         return unchanged(headers, &etag);
     }
@@ -232,9 +241,9 @@ fn object(
 }
 
 /// The headers every answer has.
-fn headers(keep: Keep) -> HeaderMap {
+fn headers(keep: Keep, left: Option<Duration>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(HEADERS);
-    headers.insert(CACHE_CONTROL, keep.control());
+    headers.insert(CACHE_CONTROL, keep.control(left));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

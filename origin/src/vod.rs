@@ -17,10 +17,16 @@ use packager::{Document, Index};
 use path::{Object, Wanted};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the origin finds recordings; the roof implements it. It may wait for a database or a disk, for as long as a viewer may be
 /// kept waiting.
 pub trait Library: Send + Sync + 'static {
+    /// How long a ticket that was shown still lasts, so that caches keep nothing for longer.
+    fn lasts(&self, _ticket: &str) -> Duration {
+        Duration::MAX
+    }
+
     /// A multivariant playlist.
     fn index(&self, asked: Asked<'_>, kind: Index) -> impl Future<Output = Found<Listing>> + Send;
 
@@ -169,6 +175,7 @@ impl<L: Library> Shelf<L> {
             return (Kind::Other, missing(&wish));
         };
         let library = &self.library;
+        let wish = wish.within(asked.ticket.map(|ticket| library.lasts(ticket)));
         match object {
             Object::Multivariant(family) => {
                 let index = if family == Family::Hevc { Index::Hevc } else { Index::H264 };

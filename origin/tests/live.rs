@@ -7,7 +7,7 @@ mod kit;
 use axum::body::Body;
 use axum::http::Request;
 use kit::gauges::Gauges;
-use kit::show::Show;
+use kit::show::{Show, TICKET};
 use kit::{Answer, PATIENCE, Server};
 use origin::Limits;
 use std::time::Duration;
@@ -110,6 +110,55 @@ async fn every_answer_carries_what_browsers_and_caches_need() {
             assert_eq!(server.ask("GET", &path, &[("If-None-Match", "\"other\"")]).await.status, 200, "{path}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_ticket_in_the_path_opens_the_same_bytes_for_as_long_as_it_lasts() {
+    let mut show = Show::new(400);
+    show.until_next(3, 2);
+    let server = serve(&show).await;
+    for (path, age) in [
+        ("/live/demo/index.m3u8".to_owned(), 1),
+        (format!("{BASE}/source.m3u8"), 1),
+        (format!("{BASE}/source.m3u8?_HLS_msn=3&_HLS_part=1"), 5),
+        (format!("{BASE}/source/init-0.mp4"), 5),
+        (format!("{BASE}/source/2.m4s"), 5),
+        (format!("{BASE}/source/2.1.m4s"), 5),
+        (format!("{BASE}/source/2.ts"), 5),
+        ("/live/demo/thumb.jpg".to_owned(), 2),
+    ] {
+        let (open, shown) = (server.get(&path).await, server.get(&format!("/p/{TICKET}{path}")).await);
+        assert_eq!(
+            (shown.status, seconds(&shown)),
+            (200, age),
+            "{path}: no cache keeps it longer than the ticket lasts"
+        );
+        assert_eq!((open.body, open.status), (shown.body.clone(), 200), "{path}: playlists are the same for all");
+        if path.contains("m3u8") {
+            let text = shown.text();
+            assert!(!text.contains("URI=\"/") && !text.lines().any(|line| line.starts_with('/')), "{text}");
+        }
+        for other in [format!("/p/Other{path}"), format!("/p/a.b{path}"), format!("/p/{path}"), format!("/p{path}")] {
+            assert_eq!(server.get(&other).await.status, 404, "{other}");
+        }
+    }
+    let (nothing, closed) =
+        (server.get("/live/none/index.m3u8").await, server.get("/p/Other/live/demo/index.m3u8").await);
+    assert_eq!((nothing.body, nothing.status), (closed.body, closed.status), "nobody learns that it is live");
+}
+
+#[tokio::test]
+async fn what_is_held_is_held_behind_a_ticket_too() {
+    let mut show = Show::new(400);
+    show.until_next(3, 2);
+    let server = serve(&show).await;
+    let part = ask_later(&server, format!("/p/{TICKET}{BASE}/source/3.2.m4s")).await;
+    let list = ask_later(&server, format!("/p/{TICKET}{BASE}/source.m3u8?_HLS_msn=3&_HLS_part=2")).await;
+    server.holds(2).await;
+    let refused = server.get(&format!("/p/Other{BASE}/source.m3u8?_HLS_msn=3&_HLS_part=2")).await;
+    assert_eq!(refused.status, 404, "who may not watch is not held");
+    show.until_next(3, 3);
+    assert_eq!((got(part).await.status, got(list).await.text().contains("source/3.2.m4s")), (200, true));
 }
 
 #[tokio::test]

@@ -41,11 +41,15 @@ export interface LiveList {
 export type Probe =
   | { readonly is: 'live'; readonly stream: LiveStream; readonly nowMs: number | null }
   | { readonly is: 'not_live' }
+  /** The ticket that was shown opens nothing; the server says why. */
+  | { readonly is: 'refused'; readonly reason: string }
   /** No answer, or none that makes sense: says nothing about the stream. */
   | { readonly is: 'unreachable' };
 
 /** An API answer later than this is treated as none. */
 const PATIENCE_MS = 6_000;
+/** Of a server that does not say why. */
+const REFUSED = 'Ask whoever gave you the link for a new one.';
 
 export async function fetchLive(): Promise<LiveList> {
   const answer = await ask('/api/v1/live');
@@ -53,10 +57,12 @@ export async function fetchLive(): Promise<LiveList> {
   return decodeLiveList(await answer.json());
 }
 
-export async function probe(name: string): Promise<Probe> {
+/** `ticket`: what the page's address has for a private stream. */
+export async function probe(name: string, ticket: string | null): Promise<Probe> {
   try {
-    const answer = await ask(`/api/v1/live/${encodeURIComponent(name)}`);
+    const answer = await ask(livePath(name, '', ticket));
     if (answer.status === 404) return { is: 'not_live' };
+    if (answer.status === 403) return { is: 'refused', reason: text(field(await answer.json(), 'message')) ?? REFUSED };
     if (!answer.ok) return { is: 'unreachable' };
     const body: unknown = await answer.json();
     const stream = decodeStream(body);
@@ -64,6 +70,11 @@ export async function probe(name: string): Promise<Probe> {
   } catch {
     return { is: 'unreachable' };
   }
+}
+
+/** Path of what the API has of a stream. */
+export function livePath(name: string, rest: string, ticket: string | null): string {
+  return `/api/v1/live/${encodeURIComponent(name)}${rest}${ticket === null ? '' : `?ticket=${encodeURIComponent(ticket)}`}`;
 }
 
 export function decodeLiveList(body: unknown): LiveList {

@@ -1,4 +1,5 @@
 /** Tells the server now and then what this viewer got, so that the operator sees it; nothing in it says who. */
+import { livePath } from './api.ts';
 import { Tally } from './tally.ts';
 import type { Viewer } from './viewer.ts';
 
@@ -7,8 +8,14 @@ const TELL_MS = 15_000;
 /** Phases in which there is a stream that should be seen. */
 const SHOWN = new Set(['opening', 'playing', 'reconnecting']);
 
+/** Which stream it is, and what opens it when it is private. */
+export interface Told {
+  readonly name: string;
+  readonly ticket: string | null;
+}
+
 /** Begins to look, for as long as the page lives. `current`: who watches live now; null while nobody does. */
-export function tellOf(name: string, current: () => Viewer | null): void {
+export function tellOf({ name, ticket }: Told, current: () => Viewer | null): void {
   const tally = new Tally();
   let position = -1;
   let errors = 0;
@@ -32,7 +39,7 @@ export function tellOf(name: string, current: () => Viewer | null): void {
   const tell = (): void => {
     const beacon = tally.take();
     if (!beacon) return;
-    const path = `/api/v1/live/${encodeURIComponent(name)}/beacon`;
+    const path = livePath(name, '/beacon', ticket);
     // What cannot be told is not worth a word to the viewer.
     void fetch(path, {
       method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(beacon), keepalive: true,

@@ -1,13 +1,12 @@
-/** `/embed/NAME`: the player alone, as large as its frame, for other people's pages. */
+/** `/embed/NAME`, `/p/TICKET/embed/NAME`: the player alone, as large as its frame, for other people's pages. */
 import './style.css';
 import { render } from 'preact';
 import { tellOf } from './beacon.ts';
-import { nameInPath } from './name.ts';
 import { Player, Watching } from './watching.tsx';
 
 const root = document.getElementById('app');
 if (root) {
-  const watching = new Watching(nameInPath(location.pathname));
+  const watching = new Watching(location.pathname);
   render(<Player watching={watching} />, root);
-  tellOf(watching.name, () => watching.live);
+  tellOf(watching, () => watching.live);
 }

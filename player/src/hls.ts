@@ -114,12 +114,13 @@ const STALE_S = 20;
  * Playlists are asked for with the session id of CTA-5004, so that the server counts this player once whatever shares its address.
  * It is made for one page view and kept nowhere.
  */
-function announced(session: string): Pick<HlsConfig, 'xhrSetup'> {
+function announced(session: string, renewed: (url: string) => string): Pick<HlsConfig, 'xhrSetup'> {
   return {
     xhrSetup: (xhr, url) => {
-      if (!/\.m3u8(\?|$)/.test(url)) return;
-      if (xhr.readyState === XMLHttpRequest.UNSENT) xhr.open('GET', url, true);
-      xhr.setRequestHeader('CMCD-Session', `sid="${session}"`);
+      const asked = renewed(url);
+      const isPlaylist = /\.m3u8(\?|$)/.test(url);
+      if ((isPlaylist || asked !== url) && xhr.readyState === XMLHttpRequest.UNSENT) xhr.open('GET', asked, true);
+      if (isPlaylist) xhr.setRequestHeader('CMCD-Session', `sid="${session}"`);
     },
   };
 }
@@ -135,7 +136,8 @@ function sessionId(): string {
 }
 const SESSION = sessionId();
 
-export function openHls(video: HTMLVideoElement, url: string, report: Report): Engine {
+/** `renewed`: the address to ask for in the place of one that stands in a playlist read before. */
+export function openHls(video: HTMLVideoElement, url: string, report: Report, renewed: (url: string) => string): Engine {
   let held: number | null = null;
   let askedAt = 0;
   const worst = new Worst();
@@ -166,7 +168,7 @@ export function openHls(video: HTMLVideoElement, url: string, report: Report): E
       super.nextAutoLevel = level;
     }
   }
-  const hls = new Hls({ ...liveConfig(rememberedRate()), ...announced(SESSION), abrController: AtSegments });
+  const hls = new Hls({ ...liveConfig(rememberedRate()), ...announced(SESSION, renewed), abrController: AtSegments });
   tell(hls, report);
   hls.on(Events.LEVEL_SWITCHING, (_, { level }) => {
     // A rung that was left long ago: hls.js 1.7 would guess where its playlist is by now from the mean length of segments, and

@@ -32,6 +32,17 @@ describe('playback', () => {
     expect(actions).toEqual(['unload']);
   });
 
+  it('a_link_that_is_no_good_ends_the_picture_and_is_asked_about_until_it_opens', () => {
+    const refused: Fact = { type: 'refused', reason: 'expired' };
+    const { state, actions } = run([[10_000, fact('gone')], [10_020, refused]], playing);
+    expect([state.phase, actions]).toEqual([{ kind: 'refused', reason: 'expired' }, ['unload']]);
+    expect(run([[10_040, refused]], state).actions).toEqual([]);
+    expect(run([[10_020 + PROBE_IDLE_MS, fact('tick')]], state).actions).toEqual(['probe']);
+    expect(run([[12_000, live()]], state)).toMatchObject({ state: { phase: { kind: 'opening' } }, actions: ['load'] });
+    expect(run([[12_000, fact('not_live')]], state).state.phase.kind).toBe('ended');
+    expect(run([[40, refused], [2_000, fact('not_live')]]).state.phase.kind).toBe('waiting');
+  });
+
   it('starts_by_itself_when_the_stream_begins', () => {
     const { state, actions } = run([[40, fact('not_live')], [5_000, live()]]);
     expect(state.phase.kind).toBe('opening');

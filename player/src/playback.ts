@@ -21,6 +21,8 @@ export type Phase =
   | { kind: 'away' }
   /** The stream was finished by its publisher; the server is asked whether a new one began. */
   | { kind: 'ended' }
+  /** The link of a private stream is no good, or not any more; the server is asked again and again, as the stream may be opened. */
+  | { kind: 'refused'; reason: string }
   /** This browser cannot play the stream; only the viewer can try again. */
   | { kind: 'unsupported'; reason: string };
 
@@ -66,6 +68,8 @@ export type Fact =
   /** The server says that the publisher is away from a session that goes on. */
   | { type: 'away'; session: string }
   | { type: 'not_live' }
+  /** The server takes the link for no good. */
+  | { type: 'refused'; reason: string }
   /** The browser got its network back, or the machine woke from sleep. */
   | { type: 'awake' }
   /** The viewer pressed the button. */
@@ -131,7 +135,7 @@ export function step(was: Playback, fact: Fact, now: Millis, chance: number): St
       if (phase.kind !== 'playing' && phase.kind !== 'opening') return stay(was);
       return again(was, now + retryDelay(was.attempts, chance), phase.kind === 'opening');
     case 'gone':
-      if (phase.kind === 'waiting' || phase.kind === 'ended' || phase.kind === 'away') return stay(was);
+      if (phase.kind === 'waiting' || phase.kind === 'ended' || phase.kind === 'away' || phase.kind === 'refused') return stay(was);
       // Whether there is something else to open the server knows best. It did answer, so asking soon is fair.
       return again({ ...was, probedAt: now }, now + Math.min(retryDelay(was.attempts, chance), GONE_MAX_MS), true, 'probe');
     case 'broken':
@@ -143,7 +147,7 @@ export function step(was: Playback, fact: Fact, now: Millis, chance: number): St
     case 'closing':
       return phase.kind === 'playing' ? to({ ...was, probedAt: now }, 'probe') : stay(was);
     case 'finished':
-      return phase.kind === 'ended' || phase.kind === 'waiting'
+      return phase.kind === 'ended' || phase.kind === 'waiting' || phase.kind === 'refused'
         ? stay(was)
         : to({ ...was, phase: { kind: 'ended' }, probedAt: now }, 'unload', 'probe');
     case 'unsupported':
@@ -154,6 +158,8 @@ export function step(was: Playback, fact: Fact, now: Millis, chance: number): St
       return awayFrom(was, fact.session, now);
     case 'not_live':
       return notLive(was, now);
+    case 'refused':
+      return refused(was, fact.reason, now);
     case 'awake':
       if (phase.kind === 'reconnecting') return again(was, now, was.rebuild);
       return to({ ...was, probedAt: now }, 'probe');
@@ -169,6 +175,7 @@ function tick(was: Playback, now: Millis, chance: number): Step {
     case 'waiting':
     case 'away':
     case 'ended':
+    case 'refused':
       return asked >= PROBE_IDLE_MS ? to({ ...was, probedAt: now }, 'probe') : stay(was);
     case 'playing':
       return asked >= PROBE_PLAYING_MS ? to({ ...was, probedAt: now }, 'probe') : stay(was);
@@ -197,6 +204,7 @@ function live(was: Playback, session: string | null, now: Millis): Step {
   switch (was.phase.kind) {
     case 'waiting':
     case 'away':
+    case 'refused':
       return open(known, now, session);
     case 'ended':
       // The playlist that just ended may be listed for a moment longer; only another session is news.
@@ -225,6 +233,7 @@ function awayFrom(was: Playback, session: string, now: Millis): Step {
     case 'opening':
     case 'reconnecting':
     case 'waiting':
+    case 'refused':
       // There is nothing new to play, and what is listed would only be shown once more.
       return to({ ...was, phase: { kind: 'away' }, away: true, rebuild: false, session, probedAt: now }, 'unload');
     case 'away':
@@ -238,6 +247,12 @@ function notLive(was: Playback, now: Millis): Step {
   if (was.phase.kind === 'playing' || was.phase.kind === 'waiting' || was.phase.kind === 'ended') return stay(was);
   const kind = was.seen ? 'ended' : 'waiting';
   return to({ ...was, phase: { kind }, rebuild: false, away: false, attempts: 0, probedAt: now }, 'unload');
+}
+
+/** The media is refused from the same moment on, so a picture that still moves is no reason to wait. */
+function refused(was: Playback, reason: string, now: Millis): Step {
+  if (was.phase.kind === 'refused' && was.phase.reason === reason) return stay(was);
+  return to({ ...was, phase: { kind: 'refused', reason }, rebuild: false, away: false, attempts: 0, probedAt: now }, 'unload');
 }
 
 function open(was: Playback, now: Millis, session: string | null = null): Step {

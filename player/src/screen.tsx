@@ -52,7 +52,7 @@ export function Screen({ viewer, muted, preview, onRewind }: ScreenProps) {
     <media-controller
       ref={root} class={viewer.words.value ? 'screen talking' : 'screen'} nohotkeys nomutedpref noautoseektolive autohide="2.5" defaultstreamtype="live"
     >
-      <video ref={video} slot="media" playsInline muted={muted ?? preview ?? false} poster={`/live/${viewer.name}/thumb.jpg`} />
+      <video ref={video} slot="media" playsInline muted={muted ?? preview ?? false} poster={viewer.poster} />
       <Still shown={viewer.still.value} canvas={still} />
       <Over viewer={viewer} />
       <Sound viewer={viewer} />

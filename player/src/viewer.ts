@@ -7,6 +7,7 @@ import { probe, type LiveStream } from './api.ts';
 import { ServerClock } from './clock.ts';
 import type { Engine, EngineFact, Report, Rung } from './engine.ts';
 import { openHls, supported } from './hls.ts';
+import { baseOf, withTicket } from './name.ts';
 import { openNative } from './native.ts';
 import { pace } from './pace.ts';
 import { start, step, type Action, type Fact, type Playback, type Step } from './playback.ts';
@@ -34,6 +35,8 @@ const WORDS_AFTER_MS = 700;
 
 export class Viewer {
   readonly name: string;
+  /** What opens a private stream, as the page's address has it. */
+  #ticket: string | null;
 
   readonly stream = signal<LiveStream | null>(null);
   readonly rungs = signal<readonly Rung[]>([]);
@@ -79,8 +82,27 @@ export class Viewer {
   /** The viewer paused or went back, and is behind on purpose. */
   #behind = false;
 
-  constructor(name: string) {
+  constructor(name: string, ticket: string | null = null) {
     this.name = name;
+    this.#ticket = ticket;
+  }
+
+  /** Path of the newest picture. */
+  get poster(): string {
+    return `${this.#media}/thumb.jpg`;
+  }
+
+  get #media(): string {
+    return `${baseOf(this.#ticket)}/live/${encodeURIComponent(this.name)}`;
+  }
+
+  /** Goes on with another ticket before the one it has is over; null when none is needed any more. */
+  renew(ticket: string | null): void {
+    if (ticket === this.#ticket) return;
+    const opens = ticket === null || this.#ticket === null;
+    this.#ticket = ticket;
+    // With one in the place of another playlists and media are asked for by the new one, and the picture stays.
+    if (opens || this.playback.value.phase.kind === 'refused') this.retry();
   }
 
   /** Takes the element and begins. `canvas` keeps the last picture while there is no engine. */
@@ -202,14 +224,14 @@ export class Viewer {
     const video = this.#video;
     if (!video) return;
     this.#unload();
-    const url = `/live/${encodeURIComponent(this.name)}/index.m3u8`;
+    const url = `${this.#media}/index.m3u8`;
     const generation: { current: Engine | null } = { current: null };
     const report: Report = (fact) => {
       // An engine that was dropped may still be talking; only the present one is heard.
       if (generation.current === null || generation.current === this.#engine) this.#heard(fact);
     };
     if (supported()) {
-      this.#engine = generation.current = openHls(video, url, report);
+      this.#engine = generation.current = openHls(video, url, report, (asked) => withTicket(asked, this.#ticket));
     } else if (video.canPlayType('application/vnd.apple.mpegurl')) {
       this.#engine = generation.current = openNative(video, url, report);
     } else {
@@ -371,7 +393,7 @@ export class Viewer {
     if (this.#probing) return;
     this.#probing = true;
     const asked = Date.now();
-    const answer = await probe(this.name);
+    const answer = await probe(this.name, this.#ticket);
     this.#probing = false;
     if (this.#stop.signal.aborted) return;
     if (answer.is === 'live') {
@@ -381,6 +403,8 @@ export class Viewer {
       this.#fact(away && session !== null ? { type: 'away', session } : { type: 'live', session });
     } else if (answer.is === 'not_live') {
       this.#fact({ type: 'not_live' });
+    } else if (answer.is === 'refused') {
+      this.#fact({ type: 'refused', reason: answer.reason });
     }
   }
 }

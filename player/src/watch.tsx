@@ -1,4 +1,4 @@
-/** `/watch/NAME`: the player, what is playing, and the addresses to take elsewhere. */
+/** `/watch/NAME`, `/p/TICKET/watch/NAME`: the player, what is playing, and the addresses to take elsewhere. */
 import './style.css';
 import { useSignal } from '@preact/signals';
 import { render } from 'preact';
@@ -8,7 +8,7 @@ import { goingOn } from './clock.ts';
 import { Copy } from './copy.tsx';
 import { Frame } from './frame.tsx';
 import { KEYS } from './keys.ts';
-import { nameInPath } from './name.ts';
+import { baseOf } from './name.ts';
 import type { Phase } from './playback.ts';
 import type { Viewer } from './viewer.ts';
 import { Player, Watching } from './watching.tsx';
@@ -36,7 +36,7 @@ function Watch({ watching }: { watching: Watching }) {
             </p>
           </div>
         </div>
-        <Elsewhere name={viewer.name} />
+        <Elsewhere name={viewer.name} ticket={watching.ticket} />
       </div>
     </Frame>
   );
@@ -44,7 +44,7 @@ function Watch({ watching }: { watching: Watching }) {
 
 function Badge({ phase }: { phase: Phase['kind'] }) {
   if (phase === 'playing') return <span class="badge">Live</span>;
-  const said = { opening: 'Connecting', reconnecting: 'Connecting', waiting: 'Off air', away: 'Away', ended: 'Ended', unsupported: 'Cannot play' };
+  const said = { opening: 'Connecting', reconnecting: 'Connecting', waiting: 'Off air', refused: 'No entry', away: 'Away', ended: 'Ended', unsupported: 'Cannot play' };
   return <span class="badge off">{said[phase]}</span>;
 }
 
@@ -58,12 +58,13 @@ function Since({ viewer }: { viewer: Viewer }) {
   return since == null ? null : <span>{goingOn(now.value - since)}</span>;
 }
 
-function Elsewhere({ name }: { name: string }) {
-  const here = location.origin;
+function Elsewhere({ name, ticket }: { name: string; ticket: string | null }) {
+  const here = location.origin + baseOf(ticket);
   return (
     <div class="elsewhere">
       <details>
         <summary>Share and embed</summary>
+        {ticket !== null && <p class="hint">The stream is private. Whoever gets one of these can watch until this link expires.</p>}
         <Copy label="This page" text={`${here}/watch/${name}`} />
         <Copy label="HLS, for any player" text={`${here}/live/${name}/index.m3u8`} />
         <Copy
@@ -88,7 +89,7 @@ function Elsewhere({ name }: { name: string }) {
 
 const root = document.getElementById('app');
 if (root) {
-  const watching = new Watching(nameInPath(location.pathname));
+  const watching = new Watching(location.pathname);
   render(<Watch watching={watching} />, root);
-  tellOf(watching.name, () => watching.live);
+  tellOf(watching, () => watching.live);
 }

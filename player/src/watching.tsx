@@ -2,6 +2,7 @@
 import { batch, signal, useSignal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { nameInPath, ticketInPath } from './name.ts';
 import type { RewoundProps } from './rewound.tsx';
 import { Screen } from './screen.tsx';
 import { Viewer } from './viewer.ts';
@@ -9,6 +10,8 @@ import { Viewer } from './viewer.ts';
 /** Who watches a stream, and when of it. One per page. */
 export class Watching {
   readonly name: string;
+  /** What opens a private stream, as the page's address has it. */
+  readonly ticket: string | null;
   readonly viewer;
   /** Path of the playlist of the past while that is looked at. */
   readonly past = signal<string | null>(null);
@@ -16,9 +19,11 @@ export class Watching {
   /** The sound was off when the picture was changed for the other. */
   muted = false;
 
-  constructor(name: string) {
-    this.name = name;
-    this.viewer = signal(new Viewer(name));
+  /** `path`: of the page. */
+  constructor(path: string) {
+    this.name = nameInPath(path);
+    this.ticket = ticketInPath(path);
+    this.viewer = signal(new Viewer(this.name, this.ticket));
   }
 
   /** Who watches live now; null while the past is looked at. */
@@ -35,7 +40,7 @@ export class Watching {
     batch(() => {
       this.#hear();
       // The one before ended when its picture went.
-      const next = new Viewer(this.name);
+      const next = new Viewer(this.name, this.ticket);
       next.stream.value = this.viewer.value.stream.value;
       this.viewer.value = next;
       this.past.value = null;
@@ -51,7 +56,7 @@ export function Player({ watching }: { watching: Watching }) {
   const viewer = watching.viewer.value;
   return past === null
     ? <Screen key={viewer} viewer={viewer} muted={watching.muted} onRewind={watching.rewind} />
-    : <LazyRewound name={watching.name} hls={past} muted={watching.muted} onLive={watching.goLive} />;
+    : <LazyRewound name={watching.name} ticket={watching.ticket} poster={viewer.poster} hls={past} muted={watching.muted} onLive={watching.goLive} />;
 }
 
 function LazyRewound(props: RewoundProps) {

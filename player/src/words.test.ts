@@ -23,6 +23,11 @@ it('a_first_opening_is_no_trouble', () => {
   expect(words({ kind: 'opening' }, seen)?.title).toBe('Reconnecting');
 });
 
+it('a_link_that_is_no_good_says_why_and_what_to_do', () => {
+  expect(words({ kind: 'refused', reason: 'Ask for a new one.' }, seen)).toMatchObject({ detail: 'Ask for a new one.', busy: false });
+  expect(words({ kind: 'waiting' }, seen)?.detail).toContain('private');
+});
+
 it('only_what_the_viewer_must_do_has_a_button', () => {
   expect(words({ kind: 'waiting' }, seen)?.button).toBeUndefined();
   expect(words({ kind: 'unsupported', reason: 'why' }, seen)).toMatchObject({ detail: 'why', button: 'Try again' });

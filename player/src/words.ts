@@ -31,7 +31,10 @@ export function words(phase: Phase, { online, late, seen, again }: Seen): Words 
       if (late && seen && again) return reconnecting;
       return late ? { title: 'Opening the stream', detail: 'The picture is on its way.', busy: true } : null;
     case 'waiting':
-      return { title: 'Not live yet', detail: 'This page starts by itself when the stream begins.', busy: true };
+      return {
+        title: 'Not live yet', detail: 'This page starts by itself when the stream begins. A private stream opens with its own link alone.',
+        busy: true,
+      };
     case 'reconnecting':
       if (!online) return { title: 'You are offline', detail: 'The stream goes on as soon as your network is back.', busy: true };
       if (!late) return null;
@@ -42,6 +45,8 @@ export function words(phase: Phase, { online, late, seen, again }: Seen): Words 
       return { title: 'The streamer is reconnecting', detail: 'The stream goes on by itself when they are back.', busy: true };
     case 'ended':
       return { title: 'The stream has ended', detail: 'If it comes back, this page starts by itself.', busy: false };
+    case 'refused':
+      return { title: 'This link does not open the stream', detail: phase.reason, busy: false };
     case 'unsupported':
       return { title: 'This browser cannot play the stream', detail: phase.reason, busy: false, button: 'Try again' };
   }

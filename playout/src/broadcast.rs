@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// The giving end of what the players of one session get. Dropping it tells them that the stream is over.
 #[derive(Debug)]
@@ -19,10 +20,19 @@ pub struct Tuner {
     shared: Arc<Shared>,
 }
 
+/// A place for one player to tune in. It is taken before anybody judges whether the player may, so that one who was judged just
+/// before a [`Tuner::send_away`] goes with the others.
+#[derive(Debug)]
+pub struct Tuned {
+    shared: Arc<Shared>,
+    sent_away: CancellationToken,
+}
+
 /// One player that is tuned in, and is counted for as long.
 #[derive(Debug)]
 pub(crate) struct Reception {
     shared: Arc<Shared>,
+    sent_away: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -31,6 +41,8 @@ struct Shared {
     ring: Mutex<Ring>,
     changed: Notify,
     players: AtomicUsize,
+    /// Ends those who are there now. Held for an exchange, never across an await.
+    present: Mutex<CancellationToken>,
 }
 
 impl Shared {
@@ -38,12 +50,17 @@ impl Shared {
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn present(&self) -> MutexGuard<'_, CancellationToken> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Broadcast {
     pub(crate) fn new(limits: &Limits) -> Self {
         let (ring, changed) = (Mutex::new(Ring::new(limits)), Notify::new());
-        Self { shared: Arc::new(Shared { ring, changed, players: AtomicUsize::new(0) }) }
+        let (players, present) = (AtomicUsize::new(0), Mutex::default());
+        Self { shared: Arc::new(Shared { ring, changed, players, present }) }
     }
 
     /// What the publisher says of itself, for the metadata of players that come later.
@@ -78,13 +95,30 @@ impl Tuner {
         self.shared.players.load(Ordering::Relaxed)
     }
 
+    /// A place for one who comes now.
+    pub fn tune(&self) -> Tuned {
+        Tuned { shared: Arc::clone(&self.shared), sent_away: self.shared.present().clone() }
+    }
+
+    /// Ends everybody who is there or has a place: the stream is not for them any more. Who comes afterwards may stay.
+    pub fn send_away(&self) {
+        std::mem::take(&mut *self.shared.present()).cancel();
+    }
+}
+
+impl Tuned {
     pub(crate) fn receive(&self) -> Reception {
         self.shared.players.fetch_add(1, Ordering::Relaxed);
-        Reception { shared: Arc::clone(&self.shared) }
+        Reception { shared: Arc::clone(&self.shared), sent_away: self.sent_away.clone() }
     }
 }
 
 impl Reception {
+    /// Ends when the player has to go.
+    pub(crate) fn sent_away(&self) -> WaitForCancellationFuture<'_> {
+        self.sent_away.cancelled()
+    }
+
     /// Ends when there is something new. To be made before [`Reception::read`], so that nothing is missed between the two.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.shared.changed.notified()

@@ -13,7 +13,7 @@
 //!
 //! let playout = Playout::new(Limits::default());
 //! let broadcast = playout.broadcast(); // the session's task gives it units: broadcast.push(&unit)
-//! let tuner = broadcast.tuner();       // for who looks a stream up: playout.seat(address)?.play(…, tuner, …)
+//! let tuner = broadcast.tuner();       // for who looks a stream up: playout.seat(address)?.play(…, &tuner.tune(), …)
 //! assert_eq!((tuner.players(), playout.players()), (0, 0));
 //! # assert!(playout.seat([192, 0, 2, 1].into()).is_ok());
 //! ```
@@ -25,7 +25,7 @@ mod player;
 mod ring;
 mod seats;
 
-pub use broadcast::{Broadcast, Tuner};
+pub use broadcast::{Broadcast, Tuned, Tuner};
 pub use seats::{Full, Playout, Seat};
 
 use gatehouse::Refusals;

@@ -3,7 +3,7 @@
 use crate::batch::Batch;
 use crate::broadcast::Reception;
 use crate::ring::Place;
-use crate::{Limits, Tuner};
+use crate::{Limits, Tuned};
 use metrics::{Counter, counter, gauge};
 use rtmp::{Event, ServerSession};
 use std::future::poll_fn;
@@ -51,6 +51,8 @@ enum Ending {
     Protocol(#[from] rtmp::Error),
     #[error("it took no byte for {} s", .0.as_secs())]
     Stalled(Duration),
+    #[error("the stream is not for players over RTMP any more")]
+    SentAway,
     #[error("the server stops")]
     Stopping,
 }
@@ -65,6 +67,7 @@ impl Ending {
             Self::Io(_) => "io",
             Self::Protocol(_) => "protocol",
             Self::Stalled(_) => "stalled",
+            Self::SentAway => "sent_away",
             Self::Stopping => "stopping",
         }
     }
@@ -73,6 +76,9 @@ impl Ending {
     fn farewell(&self) -> Option<&'static str> {
         match self {
             Self::Over => Some("The stream is over."),
+            Self::SentAway => {
+                Some("The stream is private now; watch it in a browser, with the link its streamer gives out.")
+            }
             Self::Stopping => Some("The server is stopping; play the stream again in a minute."),
             Self::Goodbye | Self::Hangup | Self::Io(_) | Self::Protocol(_) | Self::Stalled(_) => None,
         }
@@ -135,7 +141,7 @@ impl Drop for Present {
 /// A player's connection; ends with it.
 pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     mut player: Player<S>,
-    tuner: &Tuner,
+    tuned: &Tuned,
     limits: &Limits,
     stop: CancellationToken,
     span: &Span,
@@ -143,7 +149,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let _present = Present::new();
     let (began, mut tally) = (Instant::now(), Tally::new());
     span.in_scope(|| tracing::info!("player accepted"));
-    let ending = player.serve(tuner, limits, &stop, &mut tally).await;
+    let ending = player.serve(tuned, limits, &stop, &mut tally).await;
     tally.publish();
     counter!("weir_playout_players_ended_total", "reason" => ending.label()).increment(1);
     span.in_scope(|| {
@@ -166,17 +172,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<S> {
         Self { stream, session, batch: Batch::default(), is_flushed: true, buffer: Box::new([0; BUFFER]) }
     }
 
-    async fn serve(&mut self, tuner: &Tuner, limits: &Limits, stop: &CancellationToken, tally: &mut Tally) -> Ending {
+    async fn serve(&mut self, tuned: &Tuned, limits: &Limits, stop: &CancellationToken, tally: &mut Tally) -> Ending {
         if let Err(error) = self.session.accept_play() {
             return error.into();
         }
-        let (reception, mut place) = (tuner.receive(), Place::new());
+        let (reception, mut place) = (tuned.receive(), Place::new());
         let mut progress = Instant::now();
         let mut tick = tokio::time::interval(TICK.min(limits.stall / 4));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Waited for across all steps, so it is registered once.
-        let stopped = stop.cancelled();
-        tokio::pin!(stopped);
+        let (stopped, sent_away) = (stop.cancelled(), reception.sent_away());
+        tokio::pin!(stopped, sent_away);
         loop {
             let changed = reception.changed();
             if self.batch.is_empty() {
@@ -212,6 +218,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<S> {
                 },
                 () = changed, if is_idle => {}
                 () = &mut stopped => return Ending::Stopping,
+                () = &mut sent_away => return Ending::SentAway,
                 _ = tick.tick() => {
                     tally.publish();
                     if !is_idle && progress.elapsed() >= limits.stall {

@@ -1,5 +1,5 @@
 use crate::player::{self, Player};
-use crate::{Broadcast, Limits, Tuner};
+use crate::{Broadcast, Limits, Tuned};
 use gatehouse::Neighbourhood;
 use rtmp::ServerSession;
 use std::collections::HashMap;
@@ -103,11 +103,11 @@ impl Seat {
         self,
         stream: S,
         session: ServerSession,
-        tuner: &Tuner,
+        tuned: &Tuned,
         stop: CancellationToken,
         span: &tracing::Span,
     ) {
-        player::run(Player::new(stream, session), tuner, &self.limits, stop, span).await;
+        player::run(Player::new(stream, session), tuned, &self.limits, stop, span).await;
     }
 }
 

@@ -57,7 +57,7 @@ impl Player {
         while reader.read(&mut answers).expect("our own chunks").is_some() {}
         let (pipe, theirs) = duplex(PIPE);
         let seat = playout.seat([192, 0, 2, 1].into()).expect("a seat");
-        let (tuner, stop) = (broadcast.tuner(), stop.clone());
+        let (tuner, stop) = (broadcast.tuner().tune(), stop.clone());
         let served =
             tokio::spawn(async move { seat.play(theirs, session, &tuner, stop, &tracing::Span::none()).await });
         Self { pipe, reader, unread: BytesMut::new(), served }
@@ -158,6 +158,25 @@ async fn who_is_behind_loses_whole_groups_and_goes_on_at_the_newest_keyframe() {
     let jumps: Vec<_> = pictures.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
     assert!(!jumps.is_empty() && jumps.iter().all(|pair| pair[1].is_multiple_of(GROUP)), "{jumps:?}");
     assert_eq!(pictures.last(), Some(&2000), "it is given the newest");
+}
+
+#[tokio::test]
+async fn whoever_is_there_is_sent_away_and_who_comes_afterwards_stays() {
+    let (playout, broadcast, stop) = playout(Limits::default());
+    give(&broadcast, 0..1);
+    let mut present = Player::start(&playout, &broadcast, &stop);
+    while present.message().await.expect("a picture").kind != kind::VIDEO {}
+    // This one has its place, and has not begun to play.
+    let judged = Player::start(&playout, &broadcast, &stop);
+    broadcast.tuner().send_away();
+    let later = Player::start(&playout, &broadcast, &stop);
+    for sent_away in [present, judged] {
+        let (_, codes) = sent_away.rest().await;
+        assert_eq!(codes.last().map(String::as_str), Some("NetStream.Play.Stop"));
+    }
+    give(&broadcast, 1..5);
+    drop(broadcast);
+    assert_eq!(later.rest().await.0, [0, 1, 2, 3, 4]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
-use store::{Error, Fault};
+use store::{Error, Fault, PlaybackRefusal};
 
 /// An answer that is no: a status, a word and a sentence.
 #[derive(Debug)]
@@ -54,6 +54,23 @@ impl ApiError {
     pub fn unauthorized() -> Self {
         let message = "Send the token from the data directory's api-token file as Authorization: Bearer TOKEN.";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message.into())
+    }
+
+    /// A ticket that opens nothing.
+    pub fn bad_ticket(why: PlaybackRefusal) -> Self {
+        let (code, message) = match why {
+            PlaybackRefusal::Expired => {
+                ("ticket_expired", "This link has expired; ask whoever gave it to you for a new one.")
+            }
+            PlaybackRefusal::UnknownKey => {
+                ("ticket_struck", "This link is not good any more; ask whoever gave it to you for a new one.")
+            }
+            PlaybackRefusal::Malformed | PlaybackRefusal::Wrong => (
+                "ticket_wrong",
+                "This link is not for this stream, or is not whole; ask whoever gave it to you for the right one.",
+            ),
+        };
+        Self::new(StatusCode::FORBIDDEN, code, message.into())
     }
 
     pub fn cross_site() -> Self {

@@ -1,8 +1,9 @@
 //! What viewers got: players tell it, the operator reads it.
 
 use super::Api;
-use super::error::{ApiError, Body};
+use super::error::{ApiError, Body, Query};
 use super::shapes::Problem;
+use super::tickets::Presented;
 use crate::experience::{Beacon, Summary};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -98,13 +99,15 @@ impl From<Summary> for ExperienceShape {
 /// Anyone may, for a stream that is live; what is told is summed up and nothing is kept of who did. Beyond 500 a second only some are
 /// taken, without a word.
 #[utoipa::path(post, path = "/api/v1/live/{name}/beacon", tag = "live", request_body = BeaconShape,
-    params(("name" = String, Path, description = "Public name")),
-    responses((status = 204), (status = 400, body = Problem), (status = 404, body = Problem)))]
+    params(("name" = String, Path, description = "Public name"), Presented),
+    responses((status = 204), (status = 403, body = Problem), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub async fn tell(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
+    Query(shown): Query<Presented>,
     Body(told): Body<BeaconShape>,
 ) -> Result<StatusCode, ApiError> {
+    api.watched(&name, &shown)?;
     let Some(live) = api.live.stream(&name) else {
         return Err(ApiError::not_found("not_live", "No stream of this name is live now.".into()));
     };

@@ -1,10 +1,12 @@
 //! The public questions: what is live, and whether one stream is.
 
 use super::Api;
-use super::error::ApiError;
+use super::error::{ApiError, Query};
 use super::follow::{LogRow, Sample};
 use super::replays::{ReplayFacts, ReplayRefused};
 use super::shapes::{LiveList, LiveShape, Problem};
+use super::tickets::Presented;
+use crate::box_office::Denied;
 use axum::Json;
 use axum::extract::{Path, State};
 use futures_util::future::BoxFuture;
@@ -192,7 +194,29 @@ impl Api {
     }
 }
 
+impl Api {
+    /// Whether the asker may see what there is of a stream, live or not; the ticket it takes, if it takes one.
+    pub(super) fn watched<'a>(&self, name: &str, shown: &'a Presented) -> Result<Option<&'a str>, ApiError> {
+        // The address of a rehearsal's preview holds its own secret.
+        if is_preview(name) {
+            return Ok(None);
+        }
+        let ticket = shown.ticket.as_deref();
+        self.office.judge(name, ticket).map_err(|denied| match denied {
+            Denied::Closed => not_live(),
+            Denied::Ticket(why) => ApiError::bad_ticket(why),
+        })?;
+        Ok(ticket.filter(|_| self.office.is_private(name)))
+    }
+}
+
+fn not_live() -> ApiError {
+    ApiError::not_found("not_live", "No stream of this name is live now.".into())
+}
+
 /// What is live
+///
+/// Streams that everybody may see.
 #[utoipa::path(get, path = "/api/v1/live", tag = "live", responses((status = 200, body = LiveList)))]
 pub async fn list(State(api): State<Arc<Api>>) -> Json<LiveList> {
     let titles = api.titles.get(&api.store).await;
@@ -202,9 +226,10 @@ pub async fn list(State(api): State<Arc<Api>>) -> Json<LiveList> {
         .live
         .streams()
         .into_iter()
+        .filter(|s| api.office.lists(&s.name))
         .map(|s| {
             let title = title(&s.name);
-            LiveShape::new(s, &title, now_ms)
+            LiveShape::new(s, &title, None, now_ms)
         })
         .collect();
     Json(LiveList { streams, ingest: api.ingest.clone(), now_ms })
@@ -212,18 +237,22 @@ pub async fn list(State(api): State<Arc<Api>>) -> Json<LiveList> {
 
 /// Whether a stream is live
 ///
-/// A stream that is not live and one that does not exist get the same answer.
+/// A stream that is not live, one that is private and one that does not exist get the same answer. With a ticket that is no good it
+/// is 403, whatever the stream.
 #[utoipa::path(get, path = "/api/v1/live/{name}", tag = "live",
-    params(("name" = String, Path, description = "Public name")),
-    responses((status = 200, body = LiveShape), (status = 404, body = Problem)))]
-pub async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Json<LiveShape>, ApiError> {
-    let Some(live) = api.live.stream(&name) else {
-        return Err(ApiError::not_found("not_live", "No stream of this name is live now.".into()));
-    };
+    params(("name" = String, Path, description = "Public name"), Presented),
+    responses((status = 200, body = LiveShape), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub async fn show(
+    State(api): State<Arc<Api>>,
+    Path(name): Path<String>,
+    Query(shown): Query<Presented>,
+) -> Result<Json<LiveShape>, ApiError> {
+    let ticket = api.watched(&name, &shown)?;
+    let live = api.live.stream(&name).ok_or_else(not_live)?;
     let titles = api.titles.get(&api.store).await;
     // The preview of a rehearsal has a secret in its name, which is nothing to be shown.
     let title = if is_preview(&name) { "Rehearsal" } else { titles.get(&name).map_or("", String::as_str) };
-    Ok(Json(LiveShape::new(live, title, now_ms())))
+    Ok(Json(LiveShape::new(live, title, ticket, now_ms())))
 }
 
 /// No stream's name has this mark.

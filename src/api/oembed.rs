@@ -5,6 +5,7 @@ use super::Api;
 use super::error::{ApiError, Query};
 use super::recordings::Shown;
 use super::shapes::Problem;
+use super::tickets::Presented;
 use crate::site;
 use axum::Json;
 use axum::extract::State;
@@ -141,6 +142,8 @@ pub async fn show(
     let host = here.split_once("://").map_or("", |(_, host)| host);
     let (path, title, author, shape, thumb) = match page(&asked.url, host).ok_or_else(no_page)? {
         Page::Stream(name) => {
+            // Nothing of an address that holds a ticket is passed on, and without one it is nobody's.
+            api.watched(name, &Presented::default()).map_err(|_| no_page())?;
             let title = api.title(name).await.ok_or_else(no_page)?;
             let live = api.live.stream(name).and_then(|live| live.width.zip(live.height));
             (format!("/embed/{name}"), title, name.to_owned(), live, None)

@@ -5,6 +5,7 @@ use super::chapters::ChapterShape;
 use super::error::{ApiError, Body, Query};
 use super::gate::client;
 use super::shapes::Problem;
+use super::tickets::TICKET_MAX;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{Extensions, StatusCode};
@@ -19,11 +20,6 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Rows when the asker names no number.
 const ROWS: u32 = 30;
-/// The longest a ticket lasts: nobody watches longer at a stretch (RELIABILITY section 4).
-const TICKET_MAX: Duration = Duration::from_secs(6 * 3600);
-/// The shortest.
-const TICKET_MIN: Duration = Duration::from_secs(60);
-
 /// One MP4 file of a recording.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DownloadShape {
@@ -44,28 +40,6 @@ pub struct DownloadShape {
 pub struct DownloadList {
     /// None while it runs.
     pub downloads: Vec<DownloadShape>,
-}
-
-/// A ticket to a private recording.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TicketShape {
-    /// Stands in paths: `/p/TICKET/vod/…`.
-    pub ticket: String,
-    /// It opens nothing from then on, milliseconds since 1970.
-    pub expires_ms: i64,
-    /// Path of the recording's page.
-    pub watch: String,
-    /// Path of its multivariant playlist.
-    pub hls: String,
-}
-
-/// How long a ticket is to last.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewTicket {
-    /// Seconds, 60 to 21,600; six hours when left out.
-    #[serde(default)]
-    pub lasts_s: Option<u32>,
 }
 
 /// What opens a recording that is private.
@@ -127,7 +101,7 @@ pub struct RecordingShape {
 }
 
 /// Paths of a recording for who has this ticket.
-fn paths(id: &str, ticket: Option<&str>) -> (String, String) {
+pub(super) fn paths(id: &str, ticket: Option<&str>) -> (String, String) {
     match ticket {
         Some(ticket) => (format!("/p/{ticket}/vod/{id}"), format!("/recordings/{id}?ticket={ticket}")),
         None => (format!("/vod/{id}"), format!("/recordings/{id}")),
@@ -307,7 +281,7 @@ impl Api {
         Ok((found, ticket))
     }
 
-    async fn recording(&self, id: &str) -> Result<Recording, ApiError> {
+    pub(super) async fn recording(&self, id: &str) -> Result<Recording, ApiError> {
         let found = self.store.recording(id).await?;
         Ok(found.ok_or_else(|| Error::NoSuchRecording { id: id.chars().take(80).collect() })?)
     }
@@ -552,38 +526,4 @@ pub async fn downloads(
         size_bytes: file.size_bytes,
     });
     Ok(Json(DownloadList { downloads: downloads.collect() }))
-}
-
-/// Let somebody watch a private recording
-///
-/// Whoever has the ticket can watch and pass it on while it lasts.
-#[utoipa::path(post, path = "/api/v1/recordings/{id}/tickets", tag = "recordings", security(("token" = [])), request_body = NewTicket,
-    params(("id" = String, Path, description = "Its id")),
-    responses((status = 201, body = TicketShape), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
-pub async fn ticket(
-    State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
-    Body(new): Body<NewTicket>,
-) -> Result<(StatusCode, Json<TicketShape>), ApiError> {
-    let recording = api.recording(&id).await?;
-    let lasts = new.lasts_s.map_or(TICKET_MAX, |seconds| Duration::from_secs(seconds.into()));
-    if !(TICKET_MIN..=TICKET_MAX).contains(&lasts) {
-        let message = "Give lasts_s from 60 to 21600 seconds.";
-        return Err(ApiError::bad_request("bad_setting", message.into()));
-    }
-    let (ticket, expires_ms) = api.archive.ticket(&recording.id, lasts);
-    let (media, watch) = paths(&recording.id, Some(&ticket));
-    let hls = format!("{media}/index.m3u8");
-    Ok((StatusCode::CREATED, Json(TicketShape { ticket, expires_ms, watch, hls })))
-}
-
-/// Replace the key that signs tickets
-///
-/// Tickets signed with the one before open until they expire or the next rotation; older ones open nothing from now on.
-#[utoipa::path(post, path = "/api/v1/playback-keys/rotate", tag = "recordings", security(("token" = [])),
-    responses((status = 204), (status = 401, body = Problem)))]
-pub async fn rotate_playback_keys(State(api): State<Arc<Api>>, from: Extensions) -> Result<StatusCode, ApiError> {
-    let actor = Actor::Api(client(&from).to_string());
-    api.store.rotate_playback_keys(&actor, api.gate.token(), now_ms()).await?;
-    Ok(StatusCode::NO_CONTENT)
 }

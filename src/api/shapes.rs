@@ -4,7 +4,7 @@ use super::health::VerdictShape;
 use super::live::{LiveRendition, LiveState, LiveStream};
 use super::recordings::RecordingShape;
 use serde::{Deserialize, Serialize};
-use store::{AuditRow, KeyInfo, Latency, Record, RecordingRulesPatch, Slate, Stream, Takeover};
+use store::{AuditRow, KeyInfo, Latency, Record, RecordingRulesPatch, Slate, Stream, Takeover, Visibility};
 use utoipa::{IntoParams, ToSchema};
 
 /// Why a request was refused.
@@ -49,11 +49,13 @@ pub struct StreamShape {
     pub slate_image: bool,
     /// What its playlists offer, from its next session on.
     pub latency: LatencyShape,
+    /// Who may watch it; see `POST /api/v1/streams/{name}/tickets`.
+    pub visibility: VisibilityShape,
     /// When its sessions are recorded.
     pub record: RecordShape,
     /// The pictures recordings keep; sound belongs to all.
     pub record_renditions: Vec<String>,
-    /// Who may see new recordings: `public`, `unlisted` or `private`.
+    /// Who may see new recordings: `public`, `unlisted` or `private`. They let no more people in than the stream does when they begin.
     pub record_visibility: &'static str,
     /// Days recordings are kept; null: for ever.
     pub keep_days: Option<u32>,
@@ -160,6 +162,38 @@ impl From<LatencyShape> for Latency {
         match latency {
             LatencyShape::Low => Self::Low,
             LatencyShape::Standard => Self::Standard,
+        }
+    }
+}
+
+/// Who may watch a stream.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VisibilityShape {
+    /// Everybody, and it is listed.
+    Public,
+    /// Everybody who knows its address.
+    Unlisted,
+    /// Whoever has a ticket.
+    Private,
+}
+
+impl From<Visibility> for VisibilityShape {
+    fn from(visibility: Visibility) -> Self {
+        match visibility {
+            Visibility::Public => Self::Public,
+            Visibility::Unlisted => Self::Unlisted,
+            Visibility::Private => Self::Private,
+        }
+    }
+}
+
+impl From<VisibilityShape> for Visibility {
+    fn from(visibility: VisibilityShape) -> Self {
+        match visibility {
+            VisibilityShape::Public => Self::Public,
+            VisibilityShape::Unlisted => Self::Unlisted,
+            VisibilityShape::Private => Self::Private,
         }
     }
 }
@@ -283,6 +317,9 @@ pub struct NewStream {
     /// `low` when left out.
     #[serde(default)]
     pub latency: Option<LatencyShape>,
+    /// `public` when left out.
+    #[serde(default)]
+    pub visibility: Option<VisibilityShape>,
     /// What is kept of it.
     #[serde(flatten)]
     pub keeping: KeepingChange,
@@ -315,6 +352,9 @@ pub struct StreamChange {
     /// Counts from the next session on.
     #[serde(default)]
     pub latency: Option<LatencyShape>,
+    /// Counts at once, in the middle of a live too; what is being recorded lets no more people in than it.
+    #[serde(default)]
+    pub visibility: Option<VisibilityShape>,
     /// What is kept of it.
     #[serde(flatten)]
     pub keeping: KeepingChange,
@@ -442,8 +482,21 @@ pub struct IngestAddresses {
     pub rtmps: Option<String>,
 }
 
+/// Paths of a stream for who has this ticket: of its media, and of its page.
+pub fn live_paths(name: &str, ticket: Option<&str>) -> (String, String) {
+    let base = ticket_base(ticket);
+    (format!("{base}/live/{name}"), format!("{base}/watch/{name}"))
+}
+
+/// What stands in front of the paths of who has this ticket.
+fn ticket_base(ticket: Option<&str>) -> String {
+    ticket.map(|ticket| format!("/p/{ticket}")).unwrap_or_default()
+}
+
 impl LiveShape {
-    pub fn new(live: LiveStream, title: &str, now_ms: i64) -> Self {
+    /// For who has this ticket.
+    pub fn new(live: LiveStream, title: &str, ticket: Option<&str>, now_ms: i64) -> Self {
+        let (media, watch) = live_paths(&live.name, ticket);
         Self {
             title: title.to_owned(),
             state: live.state,
@@ -455,13 +508,13 @@ impl LiveShape {
             slate: live.slate,
             captions: live.captions,
             viewers: live.viewers,
-            thumb: live.thumb.then(|| format!("/live/{}/thumb.jpg", live.name)),
-            rewind: live.rewinds.then(|| format!("/rewind/{}/index.m3u8", live.name)),
+            thumb: live.thumb.then(|| format!("{media}/thumb.jpg")),
+            rewind: live.rewinds.then(|| format!("{}/rewind/{}/index.m3u8", ticket_base(ticket), live.name)),
             renditions: live.renditions,
             withheld: live.withheld,
             verdict: None,
-            hls: format!("/live/{}/index.m3u8", live.name),
-            watch: format!("/watch/{}", live.name),
+            hls: format!("{media}/index.m3u8"),
+            watch,
             now_ms,
             name: live.name,
         }
@@ -471,15 +524,11 @@ impl LiveShape {
 impl StreamShape {
     pub fn new(
         stream: Stream,
-        (live, recording): (Option<LiveStream>, Option<RecordingShape>),
+        (live, recording): (Option<LiveShape>, Option<RecordingShape>),
         key: Option<String>,
         now_ms: i64,
     ) -> Self {
         let rules = stream.settings.recording;
-        let live = live.map(|live| {
-            let verdict = Some(live.verdict.into());
-            LiveShape { verdict, ..LiveShape::new(live, &stream.settings.title, now_ms) }
-        });
         Self {
             name: stream.name,
             title: stream.settings.title,
@@ -490,6 +539,7 @@ impl StreamShape {
             slate: stream.settings.slate.into(),
             slate_image: stream.has_slate_image,
             latency: stream.settings.latency.into(),
+            visibility: stream.settings.visibility.into(),
             record: rules.record.into(),
             record_renditions: rules.renditions,
             record_visibility: rules.visibility.as_str(),

@@ -4,9 +4,10 @@ use super::Api;
 use super::error::{ApiError, Body, Query};
 use super::gate::client;
 use super::shapes::{
-    AuditList, AuditQuery, AuditShape, Dock, NewStream, Problem, Rotation, Stopped, StreamChange, StreamList,
-    StreamShape,
+    AuditList, AuditQuery, AuditShape, Dock, LiveShape, NewStream, Problem, Rotation, Stopped, StreamChange,
+    StreamList, StreamShape,
 };
+use super::tickets::PREVIEW_TICKET;
 use crate::config::ladder_text;
 use crate::first_start;
 use axum::Json;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{
     Act, Actor, Error, Latency, Outcome, Previous, Recording, RecordingRules, RecordingStatus, STOP_HOLD, Slate,
-    StreamPatch, StreamSettings, Takeover, now_ms,
+    Stream, StreamPatch, StreamSettings, Takeover, Visibility, now_ms,
 };
 
 /// Rows when the asker names no number.
@@ -34,7 +35,7 @@ impl Api {
     }
 
     pub(super) async fn shape(&self, outcome: Outcome) -> Result<StreamShape, ApiError> {
-        let (live, running) = (self.live.stream(&outcome.stream.name), self.running().await?);
+        let (live, running) = (self.operators_live(&outcome.stream), self.running().await?);
         let recording = running.into_iter().find(|recording| recording.stream == outcome.stream.name);
         let key = outcome.key.map(|key| key.reveal().to_owned());
         Ok(StreamShape::new(
@@ -43,6 +44,15 @@ impl Api {
             key,
             now_ms(),
         ))
+    }
+
+    /// What is live of a stream as the operator sees it: a private one with a ticket for the preview.
+    fn operators_live(&self, stream: &Stream) -> Option<LiveShape> {
+        let live = self.live.stream(&stream.name)?;
+        let is_private = stream.settings.visibility == Visibility::Private;
+        let ticket = is_private.then(|| self.office.stream_ticket(&stream.name, PREVIEW_TICKET).0);
+        let verdict = Some(live.verdict.into());
+        Some(LiveShape { verdict, ..LiveShape::new(live, &stream.settings.title, ticket.as_deref(), now_ms()) })
     }
 
     /// What is being recorded.
@@ -64,7 +74,7 @@ fn ladder(text: &str) -> Result<String, ApiError> {
 pub async fn list(State(api): State<Arc<Api>>) -> Result<Json<StreamList>, ApiError> {
     let (streams, mut running) = (api.store.streams().await?.into_iter(), api.running().await?);
     let streams = streams.map(|stream| {
-        let live = api.live.stream(&stream.name);
+        let live = api.operators_live(&stream);
         let at = running.iter().position(|recording| recording.stream == stream.name);
         StreamShape::new(stream, (live, at.map(|at| api.operators(running.swap_remove(at)))), None, now_ms())
     });
@@ -92,6 +102,7 @@ pub async fn add(
         takeover: new.takeover.map(Takeover::from),
         slate: new.slate.map(Slate::from).unwrap_or_default(),
         latency: new.latency.map(Latency::from).unwrap_or_default(),
+        visibility: new.visibility.map(Visibility::from).unwrap_or_default(),
         recording,
     };
     let outcome = api.perform(&from, Act::AddStream { name: new.name, settings }).await?;
@@ -109,7 +120,7 @@ pub async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Resu
 
 /// Change a stream's settings
 ///
-/// They count from its next session on; a title, and whether it is recorded, at once, the rules for publishers from the next one that connects, a slate from
+/// They count from its next session on; a title, who may watch, and whether it is recorded, at once, the rules for publishers from the next one that connects, a slate from
 /// the next time its publisher is away.
 #[utoipa::path(patch, path = "/api/v1/streams/{name}", tag = "streams", security(("token" = [])), request_body = StreamChange,
     params(("name" = String, Path, description = "Public name")),
@@ -133,10 +144,11 @@ pub async fn set(
         takeover: change.takeover.map(|takeover| takeover.map(Takeover::from)),
         slate: change.slate.map(Slate::from),
         latency: change.latency.map(Latency::from),
+        visibility: change.visibility.map(Visibility::from),
         recording: change.keeping.patch()?,
     };
     if patch.is_empty() {
-        let message = "Give title, ladder, passthrough, reconnect_window_s, takeover, slate, latency, record, record_renditions, \
+        let message = "Give title, ladder, passthrough, reconnect_window_s, takeover, slate, latency, visibility, record, record_renditions, \
             record_visibility, keep_days, keep_bytes or keep_count.";
         return Err(ApiError::bad_request("nothing_to_change", message.into()));
     }

@@ -27,6 +27,13 @@ pub enum Verb {
         #[command(flatten)]
         output: Output,
     },
+    /// Show one stream and what is set on it.
+    Show {
+        /// Which stream.
+        name: String,
+        #[command(flatten)]
+        output: Output,
+    },
     /// List all streams; keys by their public ids.
     List {
         #[command(flatten)]
@@ -110,6 +117,9 @@ pub struct Settings {
     /// How near to the live edge players may come: parts of segments, or whole segments for poor lines.
     #[arg(long, value_name = "low|standard")]
     latency: Option<Latency>,
+    /// Who may watch: everybody, who knows the address, or who has a link made on the dashboard; it counts at once.
+    #[arg(long, value_name = "public|unlisted|private")]
+    visibility: Option<Visibility>,
     #[command(flatten)]
     keeping: Keeping,
 }
@@ -201,6 +211,7 @@ pub async fn run(config: &Config, verb: Verb) -> anyhow::Result<()> {
 async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
     let (act, output) = match verb {
         Verb::List { output } => return list(store, &output).await,
+        Verb::Show { name, output } => return show(store, name, &output).await,
         Verb::Add { name, title, settings, output } => {
             let ladder = settings.ladder()?.flatten();
             let mut recording = RecordingRules::default();
@@ -213,6 +224,7 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
                 takeover: settings.takeover.and_then(|takeover| takeover.0),
                 slate: settings.slate.unwrap_or_default(),
                 latency: settings.latency.unwrap_or_default(),
+                visibility: settings.visibility.unwrap_or_default(),
                 recording,
             };
             (Act::AddStream { name, settings }, output)
@@ -226,12 +238,13 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<()> {
                 takeover: settings.takeover.map(|takeover| takeover.0),
                 slate: settings.slate,
                 latency: settings.latency,
+                visibility: settings.visibility,
                 recording: settings.keeping.patch(),
             };
             if patch.is_empty() {
                 bail!(
                     "nothing to change; give --title, --ladder, --passthrough, --reconnect-window, --takeover, --slate, --latency, \
-                    --record or another of weir help stream set"
+                    --visibility, --record or another of weir help stream set"
                 );
             }
             (Act::SetStream { name, patch }, output)
@@ -287,6 +300,7 @@ fn describe(stream: &Stream) -> Value {
         "slate": stream.settings.slate.as_str(),
         "slate_image": stream.has_slate_image,
         "latency": stream.settings.latency.as_str(),
+        "visibility": stream.settings.visibility.as_str(),
         "record": stream.settings.recording.record.as_str(),
         "record_renditions": stream.settings.recording.renditions,
         "record_visibility": stream.settings.recording.visibility.as_str(),
@@ -333,7 +347,9 @@ fn tell(config: &Config, act: &Act, outcome: &Outcome) -> String {
             STOP_HOLD.as_secs()
         ),
         (Act::AllowStream { .. }, _) => format!("stream {name} may be published\n"),
-        _ => format!("stream {name} changed; it counts from the next session on, what is recorded from now on\n"),
+        _ => format!(
+            "stream {name} changed; it counts from the next session on, who may watch and what is recorded from now on\n"
+        ),
     }
 }
 
@@ -347,13 +363,44 @@ async fn list(store: &Store, output: &Output) -> anyhow::Result<()> {
         println!("no streams; add one with: weir stream add NAME");
         return Ok(());
     }
-    println!("{:<24} {:<20} {:<32} TITLE", "NAME", "KEYS", "LADDER");
+    println!("{:<24} {:<20} {:<10} {:<32} TITLE", "NAME", "KEYS", "VISIBILITY", "LADDER");
     for stream in streams {
         let keys: Vec<&str> = stream.keys.iter().filter(|k| k.is_active(now_ms())).map(|k| k.id.as_str()).collect();
         let ladder = stream.settings.ladder.as_deref().unwrap_or("default");
-        println!("{:<24} {:<20} {:<32} {}", stream.name, keys.join(" "), ladder, stream.settings.title);
+        let visibility = stream.settings.visibility.as_str();
+        println!(
+            "{:<24} {:<20} {:<10} {:<32} {}",
+            stream.name,
+            keys.join(" "),
+            visibility,
+            ladder,
+            stream.settings.title
+        );
     }
     Ok(())
+}
+
+async fn show(store: &Store, name: String, output: &Output) -> anyhow::Result<()> {
+    let stream = store.stream(&name).await?.ok_or(store::Error::NoSuchStream { name })?;
+    let value = describe(&stream);
+    if output.json {
+        println!("{value}");
+        return Ok(());
+    }
+    for (key, value) in value.as_object().into_iter().flatten() {
+        println!("{key:<20} {}", said(value));
+    }
+    Ok(())
+}
+
+/// A value of [`describe`] for people.
+fn said(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(all) => all.iter().map(|one| said(one.get("id").unwrap_or(one))).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]

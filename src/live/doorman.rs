@@ -7,7 +7,7 @@ use super::rehearsal;
 use super::session::{self, Arrival, Pass};
 use ingest::session::{Departure, PublisherId, Reason};
 use ingest::{Admission, Doors, PlayRequest, PlayerLine, PublishRequest, Refusal, Usher};
-use playout::{REFUSED, Seat, Tuner};
+use playout::{REFUSED, Seat, Tuned};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::{KeyMatch, STOP_HOLD, StreamKey, now_ms};
@@ -55,7 +55,7 @@ impl Doorman {
     }
 
     /// The stream a player asks for and a seat for it; else a label for counters and what to say.
-    fn seat(&self, request: &PlayRequest) -> Result<(Tuner, Seat), (&'static str, Refusal)> {
+    fn seat(&self, request: &PlayRequest) -> Result<(Tuned, Seat), (&'static str, Refusal)> {
         let refuse = |cause, code, text: &str| Err((cause, Refusal::new(code, text)));
         if request.app != APP {
             return Err(("app", no_application()));
@@ -68,13 +68,19 @@ impl Doorman {
             let text = "This server gives streams as HLS alone; open http://HOST:8080/watch/NAME or /live/NAME/index.m3u8 instead, or set playout.rtmp = true.";
             return refuse("off", "NetStream.Play.Failed", text);
         };
-        // A stream that nobody may play, such as a rehearsal, answers as one that is not there.
-        let Some(tuner) = self.context.hub.live_one(&request.name).and_then(|(live, _)| live.tuner.clone()) else {
-            let text = "No stream of that name is live here; check the name (the stream's own, not its key), or play it again when it has begun.";
+        // A stream that nobody may play, such as a rehearsal or a private one, answers as one that is not there.
+        let text = "No stream of that name is live here; check the name (the stream's own, not its key), or play it again when it has begun. \
+            Private streams are not played over RTMP: open the link their streamer gives out.";
+        let live = self.context.hub.live_one(&request.name);
+        // Taken before the judgement, so that whoever closes the stream after it ends this player too.
+        let Some(tuned) = live.and_then(|(live, _)| Some(live.tuner.as_ref()?.tune())) else {
             return refuse("not_live", "NetStream.Play.StreamNotFound", text);
         };
+        if !self.context.office.may_watch(&request.name, None) {
+            return refuse("private", "NetStream.Play.StreamNotFound", text);
+        }
         match playout.seat(request.peer.ip()) {
-            Ok(seat) => Ok((tuner, seat)),
+            Ok(seat) => Ok((tuned, seat)),
             Err(full) => {
                 refuse(full.label(), "NetStream.Play.Failed", &format!("The stream can't be played now: {full}."))
             }
@@ -144,7 +150,7 @@ impl Doors for Doorman {
     }
 
     async fn play(&self, request: PlayRequest) -> Result<Usher, Refusal> {
-        let (tuner, seat) = self.seat(&request).map_err(|(cause, refusal)| {
+        let (tuned, seat) = self.seat(&request).map_err(|(cause, refusal)| {
             REFUSED.turn_away(cause, &request.peer, &refusal.text, Instant::now());
             refusal
         })?;
@@ -152,7 +158,7 @@ impl Doors for Doorman {
         let span =
             tracing::info_span!(parent: None, "player", peer = %request.peer, tls = request.tls, stream = request.name);
         Ok(Box::new(move |PlayerLine { stream, session, stop }| {
-            Box::pin(async move { seat.play(stream, session, &tuner, stop, &span).await })
+            Box::pin(async move { seat.play(stream, session, &tuned, stop, &span).await })
         }))
     }
 

@@ -18,6 +18,7 @@ pub use replay::Replays;
 pub use settings::Settings;
 pub use view::View;
 
+use crate::box_office::BoxOffice;
 use crate::copies::Copies;
 use crate::recordings::Recordings;
 use ingest::session::Reason;
@@ -37,6 +38,8 @@ pub struct Context {
     pub hub: Arc<Hub>,
     /// Streams, keys, sequence numbers.
     pub store: Store,
+    /// Who may watch what: every way out asks it ([`BoxOffice::may_watch`]).
+    pub office: Arc<BoxOffice>,
     /// The operator's choices.
     pub settings: Settings,
     /// The number of this start of the server; part of every session's name.
@@ -63,7 +66,7 @@ impl Context {
         session::restore_all(self).await;
     }
 
-    /// Follows what the store says: closes publishers whose key stopped working or whose stream was removed, stops and
+    /// Follows what the store says: sends players away from streams that became private, closes publishers whose key stopped working or whose stream was removed, stops and
     /// allows streams as the operator wants it, and forgets ended sessions in time. Runs until the server stops.
     pub async fn watch_changes(self: Arc<Self>) {
         const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -79,8 +82,22 @@ impl Context {
                     }
                 }
             }
+            self.follow_visibility().await;
             self.close_keyless().await;
             self.follow_stops().await;
+        }
+    }
+
+    /// Players over RTMP were judged when they came, and stay for hours; what else viewers get is judged with each request.
+    async fn follow_visibility(&self) {
+        for (name, live, _) in self.hub.live() {
+            if let Some(tuner) = live.tuner.as_ref().filter(|_| !self.office.may_watch(&name, None)) {
+                tuner.send_away();
+            }
+        }
+        if let Err(error) = self.office.refresh().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "the playback keys can't be read now; they stay as they are");
         }
     }
 

@@ -127,6 +127,22 @@ async fn a_page_says_how_it_can_be_embedded() {
 }
 
 #[tokio::test]
+async fn pages_behind_a_ticket_tell_nobody_of_it() {
+    for (path, body) in [("/p/AAAA-_9/watch/demo", "<head></head>watch page"), ("/p/AAAA-_9/embed/demo", "embed page")]
+    {
+        let answer = ask(shelf, path, &[("host", "h")]).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, body), "no address to be passed on: {path}");
+        assert_eq!((answer.header("referrer-policy"), answer.header("x-robots-tag")), ("no-referrer", "noindex"));
+        let is_embed = path.contains("embed");
+        assert_eq!(answer.header("content-security-policy").ends_with("frame-ancestors *"), is_embed);
+    }
+    let long = format!("/p/{}/watch/demo", "a".repeat(65));
+    for path in ["/p/a.b/watch/demo", "/p/a%2Fb/watch/demo", "/p/a/watch/Demo", "/p/a/watch/demo~secret", &long] {
+        assert_eq!(ask(shelf, path, &[]).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_docks_address_goes_nowhere() {
     assert_eq!(ask(shelf, "/dock/demo?token=wd_x", &[]).await.header("referrer-policy"), "no-referrer");
 }

@@ -62,7 +62,6 @@ impl Recordings {
 
     /// Does what there is to do; whether that is all.
     async fn round(&self, looks_for_due: bool) -> Result<bool, store::Error> {
-        self.tickets.refresh(&self.store).await?;
         let is_all = self.end_left_over().await?;
         if looks_for_due {
             self.delete_due().await?;

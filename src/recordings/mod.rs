@@ -16,7 +16,6 @@ mod recent;
 mod remote;
 mod shelf;
 mod storyboard;
-mod tickets;
 mod verdict;
 mod warehouse;
 
@@ -28,6 +27,7 @@ pub use presence::Followed;
 pub use verdict::{Copied, Here, MediaVerdict, ReelVerdict, Verdict, verify};
 
 use crate::api;
+use crate::box_office::BoxOffice;
 use archive::{Archive, SessionName, Timeline};
 use bytes::Bytes;
 use clerk::Clerk;
@@ -40,8 +40,7 @@ use shelf::{Known, Lists, Opened};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use store::{ApiToken, Record, Recording, Store, now_ms};
-use tickets::Tickets;
+use store::{Record, Recording, Store, now_ms};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -58,7 +57,8 @@ pub struct Recordings {
     known: Known,
     movies: Movies,
     lists: Lists,
-    tickets: Tickets,
+    /// Who may see what.
+    office: Arc<BoxOffice>,
     /// Where copies go, if anywhere.
     warehouse: Option<Arc<Warehouse>>,
     /// How the copying does.
@@ -108,20 +108,17 @@ impl Tape {
 
 impl Recordings {
     /// Over an open archive. `stop` ends what it does beside sessions; `tasks` are waited for at the end of the server.
-    ///
-    /// # Errors
-    /// When the database did not answer.
-    pub async fn new(
+    pub fn new(
         archive: Archive,
-        (store, token): (Store, ApiToken),
+        (store, office): (Store, Arc<BoxOffice>),
         rules: Rules,
         stop: CancellationToken,
         tasks: TaskTracker,
-    ) -> Result<Self, store::Error> {
-        let (known, tickets) = (Known::new(&store), Tickets::read(&store, token).await?);
+    ) -> Self {
+        let known = Known::new(&store);
         let (live, movies, lists, work) = (Mutex::default(), Movies::new(None), shelf::lists(), Arc::default());
         let (warehouse, standing) = (None, None);
-        Ok(Self { archive, store, rules, live, known, movies, lists, tickets, warehouse, standing, work, stop, tasks })
+        Self { archive, store, rules, live, known, movies, lists, office, warehouse, standing, work, stop, tasks }
     }
 
     /// Copies what is kept into a vault, which rows call `place`, as long as this runs.
@@ -344,10 +341,10 @@ impl api::Archive for Recordings {
     }
 
     fn ticket(&self, recording: &str, lasts: Duration) -> (String, i64) {
-        self.tickets.sign(recording, lasts)
+        self.office.recording_ticket(recording, lasts)
     }
 
     fn may_open(&self, recording: &str, ticket: &str) -> bool {
-        self.tickets.open(recording, ticket)
+        self.office.opens_recording(recording, ticket)
     }
 }

@@ -204,6 +204,7 @@ impl Recordings {
     async fn open(&self, asked: Asked<'_>) -> Result<Opened, Unseen> {
         match asked.what {
             What::Recording(id) => self.open_recording(id, asked.ticket).await,
+            What::Rewind { stream, .. } if !self.office.may_watch(stream, asked.ticket) => Err(Unseen::Nothing),
             What::Rewind { stream, session } => self.open_rewind(stream, session).ok_or(Unseen::Nothing),
         }
     }
@@ -213,7 +214,7 @@ impl Recordings {
             tracing::debug!(error = &error as &dyn std::error::Error, "a viewer's recording could not be looked up");
             Unseen::Unreadable(AWAY)
         })?;
-        let has_ticket = || ticket.is_some_and(|ticket| self.tickets.open(id, ticket));
+        let has_ticket = || ticket.is_some_and(|ticket| self.office.opens_recording(id, ticket));
         let recording = found.filter(|found| may_be_seen(found, has_ticket)).ok_or(Unseen::Nothing)?;
         let timeline = self.timeline(&recording.stream, &recording.session).await.ok_or(Unseen::Nothing)?;
         Ok(Opened::of(recording, timeline))
@@ -313,6 +314,10 @@ pub(super) fn file_name(recording: &Recording, rendition: &str, (number, of): (u
 }
 
 impl Library for Recordings {
+    fn lasts(&self, ticket: &str) -> Duration {
+        self.office.lasts(ticket)
+    }
+
     async fn index(&self, asked: Asked<'_>, kind: Index) -> Found<Listing> {
         let (codec, name) = match kind {
             Index::H264 => (VideoCodec::H264, "index.m3u8"),

@@ -144,6 +144,7 @@ impl Change {
             Act::AddStream { name, settings } => {
                 let key = self.add(name, settings).await?;
                 let stream = self.stream(name).await?;
+                self.seen = Some((name.clone(), Some(settings.visibility)));
                 let detail = json!({ "stream": stream.id, "key": key.id(), "settings": describe(settings) });
                 Ok((stream, Some(key), detail))
             }
@@ -155,8 +156,13 @@ impl Change {
                     return Err(slate::no_image(name));
                 }
                 self.write_settings(&before.id, &settings).await?;
-                let detail =
+                let mut detail =
                     json!({ "stream": before.id, "before": describe(&before.settings), "after": describe(&settings) });
+                if settings.visibility != before.settings.visibility {
+                    // What is being recorded shows the live, and afterwards what it was.
+                    detail["recordings"] = self.tighten_recordings(name, settings.visibility).await?.into();
+                    self.seen = Some((name.clone(), Some(settings.visibility)));
+                }
                 Ok((self.stream(name).await?, None, detail))
             }
             Act::SetSlate { name, image } => {
@@ -192,6 +198,7 @@ impl Change {
                 self.transaction
                     .execute("remove the stream", "delete from streams where id = $1", &[stream.id.as_str().into()])
                     .await?;
+                self.seen = Some((name.clone(), None));
                 let detail = json!({ "stream": stream.id });
                 Ok((stream, None, detail))
             }
@@ -302,7 +309,7 @@ impl Change {
 
     async fn write_settings(&mut self, stream_id: &str, settings: &StreamSettings) -> Result<(), Error> {
         settings.check()?;
-        let own: [Argument; 8] = [
+        let own: [Argument; 9] = [
             stream_id.into(),
             settings.title.as_str().into(),
             settings.ladder.as_deref().into(),
@@ -311,10 +318,11 @@ impl Change {
             settings.takeover.map(Takeover::as_str).into(),
             settings.slate.as_str().into(),
             settings.latency.as_str().into(),
+            settings.visibility.as_str().into(),
         ];
         const UPDATE: &str = "update streams set title = $2, ladder = $3, passthrough = $4, reconnect_window_s = $5, \
-            takeover = $6, slate = $7, latency = $8, record = $9, record_renditions = $10, record_visibility = $11, \
-            keep_days = $12, keep_bytes = $13, keep_count = $14 where id = $1";
+            takeover = $6, slate = $7, latency = $8, visibility = $9, record = $10, record_renditions = $11, \
+            record_visibility = $12, keep_days = $13, keep_bytes = $14, keep_count = $15 where id = $1";
         let values: Vec<Argument> = own.into_iter().chain(settings.recording.values()).collect();
         self.transaction.execute("change the stream", UPDATE, &values).await?;
         Ok(())
@@ -342,6 +350,7 @@ fn describe(settings: &StreamSettings) -> Value {
         "takeover": settings.takeover.map(Takeover::as_str),
         "slate": settings.slate.as_str(),
         "latency": settings.latency.as_str(),
+        "visibility": settings.visibility.as_str(),
         "recording": settings.recording.describe(),
     })
 }

@@ -3,7 +3,7 @@
 
 use crate::audit::{self, AuditRow};
 use crate::database::Transaction;
-use crate::{Error, Store};
+use crate::{Error, Store, Visibility};
 use serde_json::Value;
 
 /// Who makes a change, as the audit row will say.
@@ -35,6 +35,8 @@ pub(crate) struct Change {
     seq: i64,
     /// The audit chain's last hash.
     head: String,
+    /// The stream whose visibility is another one when this is kept; `None`: it is gone.
+    pub(crate) seen: Option<(String, Option<Visibility>)>,
 }
 
 impl Store {
@@ -43,7 +45,7 @@ impl Store {
         let mut transaction = self.database().begin().await?;
         // First, because this row keeps changes in one line on Postgres too: seq and the chain have no gap.
         let (seq, head) = audit::take_number(&mut transaction).await?;
-        Ok(Change { transaction, now_ms, seq, head })
+        Ok(Change { transaction, now_ms, seq, head, seen: None })
     }
 
     /// Writes the audit row, commits both, tells watchers; gives the change's number.
@@ -66,6 +68,10 @@ impl Store {
         audit::append(&mut change.transaction, &row, &change.head).await?;
         change.transaction.commit().await?;
         let revision = u64::try_from(row.seq).unwrap_or(0);
+        // Before anybody is told of the change, so that who is told finds it.
+        if let Some((stream, visibility)) = change.seen {
+            self.viewing().set(revision, stream, visibility);
+        }
         self.announce(revision);
         Ok(revision)
     }

@@ -41,6 +41,7 @@ mod slate;
 mod store;
 mod stream;
 mod target;
+mod viewing;
 mod word;
 
 pub use act::{Act, Outcome, Previous, STOP_HOLD};
@@ -49,7 +50,7 @@ pub use change::Actor;
 pub use error::{Error, Fault};
 pub use latency::Latency;
 pub use location::Location;
-pub use playback::{PlaybackKeys, PlaybackRefusal, PlaybackScope};
+pub use playback::{PlaybackKeys, PlaybackRefusal, PlaybackScope, playback_expiry_ms};
 pub use recording::{
     Chapter, Due, DueRecording, KeptSpan, Measured, NewClip, NewRecording, Order, Page, Record, Recording,
     RecordingAct, RecordingDetails, RecordingPatch, RecordingRules, RecordingRulesPatch, RecordingStatus, Retention,

@@ -114,9 +114,19 @@ impl PlaybackKeys {
         if verify_slices_are_equal(&key.tag(scope, expiry).as_ref()[..TAG_BYTES], tag).is_err() {
             return Err(PlaybackRefusal::Wrong);
         }
-        let expires_ms = expiry.iter().fold(0, |ms, byte| (ms << 8) | i64::from(*byte));
-        if expires_ms <= now_ms { Err(PlaybackRefusal::Expired) } else { Ok(()) }
+        if read_expiry(expiry) <= now_ms { Err(PlaybackRefusal::Expired) } else { Ok(()) }
     }
+}
+
+/// Until when a token says that it lasts, milliseconds since 1970, whoever made it; `None` for what is none. It opens nothing.
+pub fn playback_expiry_ms(token: &str) -> Option<i64> {
+    let mut bytes = [0; TOKEN_BYTES];
+    let is_token = token.len() == TOKEN_CHARS && BASE64URL_NOPAD.decode_mut(token.as_bytes(), &mut bytes).is_ok();
+    is_token.then(|| read_expiry(&bytes[NUMBER_BYTES..NUMBER_BYTES + EXPIRY_BYTES]))
+}
+
+fn read_expiry(bytes: &[u8]) -> i64 {
+    bytes.iter().fold(0, |ms, byte| (ms << 8) | i64::from(*byte))
 }
 
 impl Key {
@@ -208,6 +218,7 @@ mod tests {
             let token = keys.sign(PlaybackScope::Vod("r"), expires_ms);
             assert_eq!(keys.verify(&token, PlaybackScope::Vod("r"), NOW_MS).is_ok(), opens, "{expires_ms}");
         }
+        assert_eq!((playback_expiry_ms(&token), playback_expiry_ms("none")), (Some(NOW_MS), None));
     }
 
     #[test]

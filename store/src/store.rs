@@ -1,6 +1,7 @@
 use crate::database::Database;
 use crate::ledger::Ledger;
 use crate::stream::{STREAM_COLUMNS, read_key, read_stream, stream_columns};
+use crate::viewing::Viewing;
 use crate::{Error, KeyInfo, Location, Stream, StreamKey};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,7 @@ struct Inner {
     /// Keys as last read, for the time the database is away. Held for the length of a map access, never across an await.
     remembered: Mutex<Remembered>,
     ledger: Ledger,
+    viewing: Viewing,
 }
 
 /// Keys by public id, and the revision they were read at.
@@ -66,7 +68,8 @@ impl Store {
     pub async fn open(location: &Location) -> Result<Self, Error> {
         let database = Database::open(location).await?;
         let (revision, remembered, ledger) = (watch::Sender::new(0), Mutex::default(), Ledger::default());
-        let store = Self { inner: Arc::new(Inner { database, revision, remembered, ledger }) };
+        let viewing = Viewing::default();
+        let store = Self { inner: Arc::new(Inner { database, revision, remembered, ledger, viewing }) };
         store.look().await?;
         Ok(store)
     }
@@ -82,6 +85,10 @@ impl Store {
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.inner.ledger
+    }
+
+    pub(crate) fn viewing(&self) -> &Viewing {
+        &self.inner.viewing
     }
 
     /// The first free sequence number of a stream as it was when the keys were last read; what was used by this process since
@@ -139,12 +146,13 @@ impl Store {
         }
     }
 
-    /// Reads the revision, and the keys when it moved.
+    /// Reads the revision, and the keys and who may watch what when it moved.
     async fn look(&self) -> Result<(), Error> {
         let rows = self.database().fetch("read the revision", "select number from revision where id = 1", &[]).await?;
         let row = rows.first().ok_or_else(|| Error::Unreadable { what: "the table revision is empty".into() })?;
         let number = u64::try_from(row.int(0)?).unwrap_or(0);
         if self.remembered(|remembered| remembered.at != Some(number)) {
+            self.viewing().replace(number, self.read_visibilities().await?);
             let keys = self.read_keys().await?;
             self.ledger().forget_others(&keys.values().map(|key| key.stream.id.as_str()).collect());
             self.remembered(|remembered| *remembered = Remembered { at: Some(number), keys });

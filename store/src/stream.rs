@@ -1,5 +1,5 @@
 use crate::database::Row;
-use crate::{Error, Latency, RecordingRules, RecordingRulesPatch, Slate};
+use crate::{Error, Latency, RecordingRules, RecordingRulesPatch, Slate, Visibility};
 
 /// Longest title kept, characters.
 const TITLE_CHARS_MAX: usize = 200;
@@ -48,6 +48,8 @@ pub struct StreamSettings {
     pub slate: Slate,
     /// What its playlists offer.
     pub latency: Latency,
+    /// Who may watch it. Its recordings let no more people in when they begin.
+    pub visibility: Visibility,
     /// How it is recorded.
     pub recording: RecordingRules,
 }
@@ -62,6 +64,7 @@ impl Default for StreamSettings {
             takeover: None,
             slate: Slate::Last,
             latency: Latency::Low,
+            visibility: Visibility::Public,
             recording: RecordingRules::default(),
         }
     }
@@ -115,6 +118,8 @@ pub struct StreamPatch {
     pub slate: Option<Slate>,
     /// Other playlists.
     pub latency: Option<Latency>,
+    /// Other people may watch it, from now on.
+    pub visibility: Option<Visibility>,
     /// Other rules for recordings.
     pub recording: RecordingRulesPatch,
 }
@@ -146,6 +151,9 @@ impl StreamPatch {
         }
         if let Some(latency) = self.latency {
             settings.latency = latency;
+        }
+        if let Some(visibility) = self.visibility {
+            settings.visibility = visibility;
         }
         self.recording.apply(&mut settings.recording);
     }
@@ -225,7 +233,7 @@ macro_rules! stream_columns {
         concat!(
             "s.id, s.name, s.created_ms, s.title, s.ladder, s.passthrough, s.next_msn, s.session, s.session_seen_ms, \
             s.reconnect_window_s, s.takeover, s.stopped_until_ms, s.slate, \
-            (select count(*) from stream_slates i where i.stream_id = s.id), s.latency, ",
+            (select count(*) from stream_slates i where i.stream_id = s.id), s.latency, s.visibility, ",
             $crate::recording::rules_columns!()
         )
     };
@@ -233,7 +241,7 @@ macro_rules! stream_columns {
 pub(crate) use stream_columns;
 
 /// How many columns [`stream_columns`] are, so that others can follow them.
-pub(crate) const STREAM_COLUMNS: usize = 21;
+pub(crate) const STREAM_COLUMNS: usize = 22;
 
 /// A stream without its keys.
 pub(crate) fn read_stream(row: &Row) -> Result<Stream, Error> {
@@ -254,7 +262,9 @@ pub(crate) fn read_stream(row: &Row) -> Result<Stream, Error> {
             takeover: row.text_or_null(10)?.and_then(|t| t.parse().ok()),
             slate: row.text(12)?.parse().unwrap_or_default(),
             latency: row.text(14)?.parse().unwrap_or_default(),
-            recording: RecordingRules::read(row, 15)?,
+            // A word that is none of ours shows it to nobody.
+            visibility: row.word(15).unwrap_or(Visibility::Private),
+            recording: RecordingRules::read(row, 16)?,
         },
         has_slate_image: row.int(13)? != 0,
         next_msn: u64::try_from(next_msn)

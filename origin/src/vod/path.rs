@@ -1,7 +1,7 @@
 //! What a URL under `/vod/` or `/rewind/` names, read as strictly as one under `/live/`.
 
 use super::{Asked, What};
-use crate::path::{Family, id, number, token};
+use crate::path::{Family, id, number, ticketed, token};
 use std::str::SplitN;
 
 /// One object of a recording, or of what can be rewound to.
@@ -36,13 +36,7 @@ pub(crate) enum Object<'a> {
 
 /// Reads a whole URL path (`/vod/…`, `/rewind/…`, or that behind `/p/TICKET`, without the query). `None` for anything else; the caller answers 404.
 pub(crate) fn parse(path: &str) -> Option<Wanted<'_>> {
-    let (ticket, path) = match path.strip_prefix("/p/") {
-        Some(rest) => {
-            let end = rest.find('/')?;
-            (Some(token(&rest[..end])?), &rest[end..])
-        }
-        None => (None, path),
-    };
+    let (ticket, path) = ticketed(path)?;
     let (what, object) = match path.strip_prefix("/vod/") {
         Some(path) => recording(path.splitn(4, '/'))?,
         None => rewind(path.strip_prefix("/rewind/")?.splitn(5, '/'))?,

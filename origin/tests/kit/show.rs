@@ -131,12 +131,24 @@ impl Show {
     }
 }
 
-/// A catalog whose one stream is called `demo`.
+/// The one ticket that opens, and for how long.
+pub const TICKET: &str = "Good-1";
+pub const TICKET_LASTS: Duration = Duration::from_millis(5_900);
+
+/// A catalog whose one stream is called `demo`: who shows no ticket may watch it, and who shows [`TICKET`].
 pub struct OneStream(pub Arc<Window>);
 
 impl Catalog for OneStream {
     fn window(&self, stream: &str) -> Option<Arc<Window>> {
         (stream == "demo").then(|| Arc::clone(&self.0))
+    }
+
+    fn admits(&self, _stream: &str, ticket: Option<&str>) -> bool {
+        ticket.is_none_or(|ticket| ticket == TICKET)
+    }
+
+    fn lasts(&self, _ticket: &str) -> Duration {
+        TICKET_LASTS
     }
 
     fn thumb(&self, stream: &str) -> Option<Bytes> {

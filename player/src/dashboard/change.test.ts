@@ -9,7 +9,7 @@ function stream(part: object = {}): Stream {
 }
 
 it('what_was_not_edited_is_not_sent', () => {
-  const all = { reconnect_window_s: 0, takeover: 'reject', slate: 'off', passthrough: false, latency: 'standard' };
+  const all = { reconnect_window_s: 0, takeover: 'reject', slate: 'off', passthrough: false, latency: 'standard', visibility: 'unlisted' };
   for (const part of [{}, { ladder: 'none' }, { ladder: '720p:2800k' }, all]) {
     expect(changes(stream(part), settingsOf(stream(part)))).toEqual({});
   }
@@ -22,7 +22,7 @@ it('each_edit_is_sent_in_the_words_of_the_api', () => {
   expect(sent({ ladder: 'none' })).toEqual({ ladder: 'none' });
   expect(sent({ ladder: 'own', rungs: ' 720p:2800k ' })).toEqual({ ladder: '720p:2800k' });
   expect(sent({ window: 'own', windowS: '30' })).toEqual({ reconnect_window_s: 30 });
-  const same = { takeover: 'newest', slate: 'image', passthrough: false, latency: 'standard' };
+  const same = { takeover: 'newest', slate: 'image', passthrough: false, latency: 'standard', visibility: 'private' };
   expect(sent(same)).toEqual(same);
 });
 

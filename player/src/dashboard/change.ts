@@ -1,4 +1,5 @@
 /** The settings of a stream as its form holds them, and the change to send for what was edited. Pure. */
+import type { Visibility } from '../recordings/shape.ts';
 import type { Latency, Slate, Stream, Takeover } from './shapes.ts';
 
 export interface Settings {
@@ -13,6 +14,7 @@ export interface Settings {
   readonly windowS: string;
   readonly takeover: Takeover | 'default';
   readonly slate: Slate;
+  readonly visibility: Visibility;
 }
 
 export const TITLE_MAX = 200;
@@ -31,6 +33,7 @@ export function settingsOf(stream: Stream): Settings {
     windowS: stream.reconnectWindowS === null ? '' : String(stream.reconnectWindowS),
     takeover: stream.takeover ?? 'default',
     slate: stream.slate,
+    visibility: stream.visibility,
   };
 }
 
@@ -59,6 +62,7 @@ function wire(settings: Settings): Record<string, unknown> {
     reconnect_window_s: settings.window === 'own' ? Number(settings.windowS) : null,
     takeover: settings.takeover === 'default' ? null : settings.takeover,
     slate: settings.slate,
+    visibility: settings.visibility,
   };
 }
 

@@ -6,6 +6,7 @@ import { call } from './client.ts';
 import { counted } from './figures.ts';
 import { usePolled } from './polled.ts';
 import { pathOf } from './route.ts';
+import { visibilityWord } from './said-recording.ts';
 import { byUrgency, headline, stoppedUntil } from './said.ts';
 import { decodeStreams, type Stream } from './shapes.ts';
 import { Skeleton, Trouble, useTitle } from './shell.tsx';
@@ -93,6 +94,7 @@ function Row({ stream }: { stream: Stream }) {
       <span class="row-name">
         <a href={pathOf({ at: 'stream', name: stream.name })}>{stream.title || stream.name}</a>
         {stream.title && stream.title !== stream.name && <span class="hint">{stream.name}</span>}
+        {stream.visibility !== 'public' && <span class="hint">{visibilityWord(stream.visibility)}</span>}
       </span>
       <span class="row-state">
         {live && <Chip said={headline(live.state, live.verdict)} label={live.state === 'live' ? 'Health' : 'State'} />}

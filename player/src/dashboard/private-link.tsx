@@ -1,15 +1,16 @@
-/** A link that lets somebody watch a private recording for some hours. */
+/** A link that lets somebody watch a private recording or stream for some hours. */
 import { useSignal } from '@preact/signals';
 import { Copy } from '../copy.tsx';
 import { field, text } from '../decode.ts';
 import { Fault, useDoing } from './act.tsx';
-import { call, recordingPath } from './client.ts';
+import { call } from './client.ts';
 
-export function PrivateLink({ id }: { id: string }) {
+/** `tickets`: path of the route that makes them. */
+export function PrivateLink({ tickets }: { tickets: string }) {
   const made = useSignal<string | null>(null);
   const doing = useDoing();
   const make = (): void => void doing.run(async () => {
-    const watch = text(field(await call('POST', recordingPath(id, '/tickets'), {}), 'watch'));
+    const watch = text(field(await call('POST', tickets, {}), 'watch'));
     if (!watch) throw new Error('The server made no link; try again.');
     made.value = location.origin + watch;
   });

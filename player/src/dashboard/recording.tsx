@@ -60,7 +60,7 @@ export function RecordingPage({ id }: { id: string }) {
             </Block>
             {now.trashedMs === null && (
               <Block id="links-title" title="Share and embed">
-                {now.visibility === 'private' ? <PrivateLink id={id} /> : <Links recording={now} />}
+                {now.visibility === 'private' ? <PrivateLink tickets={recordingPath(id, '/tickets')} /> : <Links recording={now} />}
               </Block>
             )}
           </div>

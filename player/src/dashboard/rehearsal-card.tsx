@@ -33,7 +33,7 @@ export function RehearsalPanel({ room }: { room: Room }) {
       {shown && (
         <div>
           <div class="preview">
-            <LazyPreview name={shown} />
+            <LazyPreview name={shown} ticket={null} />
           </div>
         </div>
       )}

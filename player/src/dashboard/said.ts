@@ -1,4 +1,5 @@
 /** Verdicts and states in words. One place, so that list, stream page and dock say the same. */
+import type { Visibility } from '../recordings/shape.ts';
 import type { Health, LiveState, Stream, Verdict } from './shapes.ts';
 
 /** How something looks: a colour and a mark, always beside a word. */
@@ -63,6 +64,18 @@ export function stateMeans(state: LiveState): string | null {
       return 'The encoder is connected and sends nothing.';
     case 'reconnecting':
       return 'The connection to the encoder was lost. The stream goes on when it is back.';
+  }
+}
+
+/** Who may watch a stream. */
+export function watchMeans(visibility: Visibility): string {
+  switch (visibility) {
+    case 'public':
+      return 'Everybody may watch, and it is on the home page while it is live.';
+    case 'unlisted':
+      return 'Whoever has its address may watch.';
+    case 'private':
+      return 'Whoever has a link that you make here may watch. Players over RTMP are turned away.';
   }
 }
 

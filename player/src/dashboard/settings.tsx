@@ -3,7 +3,10 @@ import { useSignal } from '@preact/signals';
 import { Fault, useDoing } from './act.tsx';
 import { changes, fault, settingsOf, TITLE_MAX, WINDOW_MAX_S, type Settings } from './change.ts';
 import { call, streamPath } from './client.ts';
+import { VISIBILITIES } from '../recordings/shape.ts';
 import type { Room } from './room.ts';
+import { visibilityWord } from './said-recording.ts';
+import { watchMeans } from './said.ts';
 import type { Stream } from './shapes.ts';
 
 export function SettingsForm({ room, stream }: { room: Room; stream: Stream }) {
@@ -31,6 +34,22 @@ export function SettingsForm({ room, stream }: { room: Room; stream: Stream }) {
       <label class="field">
         <span class="field-name">Title</span>
         <input value={now.title} maxLength={TITLE_MAX} autocomplete="off" onInput={(event) => edit({ title: event.currentTarget.value })} />
+      </label>
+      <label class="field">
+        <span class="field-name">Visibility</span>
+        <select
+          value={now.visibility} aria-describedby="set-visibility-hint"
+          onChange={(event) => edit({ visibility: event.currentTarget.value as Settings['visibility'] })}
+        >
+          {VISIBILITIES.map((each) => (
+            <option key={each} value={each}>
+              {visibilityWord(each)}
+            </option>
+          ))}
+        </select>
+        <span id="set-visibility-hint" class="hint">
+          {watchMeans(now.visibility)} Counts at once.
+        </span>
       </label>
       <div class="field">
         <label class="field-name" for="set-ladder">

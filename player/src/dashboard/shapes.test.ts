@@ -5,21 +5,21 @@ const LIVE = {
   name: 'demo', title: 'A show', state: 'reconnecting', since_ms: 5, session: 'a', width: 1280, height: 720, fps: 30, slate: true,
   captions: false, viewers: null, thumb: '/live/demo/thumb.jpg',
   renditions: [{ name: '720p', resting: true }, { resting: true }], withheld: ['480p', 7],
-  hls: '/x', watch: '/y', now_ms: 9, verdict: 'ok',
+  hls: '/p/T-1/live/demo/index.m3u8', watch: '/y', now_ms: 9, verdict: 'ok',
 };
 
 it('reads_a_stream_that_is_live', () => {
   const stream = decodeStream({
     name: 'demo', title: 'A show', ladder: '720p:2800k', passthrough: false, reconnect_window_s: 0, takeover: 'reject', slate: 'image',
-    slate_image: true, latency: 'standard', stopped_until_ms: 7, created_ms: 1,
+    slate_image: true, latency: 'standard', visibility: 'private', stopped_until_ms: 7, created_ms: 1,
     keys: [{ id: 'abc', created_ms: 2, expires_ms: null }, {}], live: LIVE, key: 'wk_abc_secret',
   });
   expect(stream).toEqual({
     name: 'demo', title: 'A show', ladder: '720p:2800k', passthrough: false, reconnectWindowS: 0, takeover: 'reject', slate: 'image',
-    slateImage: true, latency: 'standard', stoppedUntilMs: 7, createdMs: 1,
+    slateImage: true, latency: 'standard', visibility: 'private', stoppedUntilMs: 7, createdMs: 1,
     keys: [{ id: 'abc', createdMs: 2, expiresMs: null }], key: 'wk_abc_secret',
     live: {
-      state: 'reconnecting', sinceMs: 5, width: 1280, height: 720, slate: true, fps: 30, viewers: null, thumb: '/live/demo/thumb.jpg',
+      state: 'reconnecting', sinceMs: 5, width: 1280, height: 720, slate: true, fps: 30, viewers: null, thumb: '/live/demo/thumb.jpg', ticket: 'T-1',
       renditions: [{ name: '720p', resting: true }], withheld: ['480p'], nowMs: 9, verdict: 'ok',
     },
   });
@@ -28,7 +28,7 @@ it('reads_a_stream_that_is_live', () => {
 it('a_name_alone_is_a_stream_and_nothing_is_made_up', () => {
   expect(decodeStream({ name: 'radio', takeover: 'everyone', slate: 'fog', latency: 'none', live: null })).toEqual({
     name: 'radio', title: '', ladder: null, passthrough: true, reconnectWindowS: null, takeover: null, slate: 'last', slateImage: false,
-    latency: 'low', stoppedUntilMs: null, createdMs: null, keys: [], live: null, key: null,
+    latency: 'low', visibility: 'public', stoppedUntilMs: null, createdMs: null, keys: [], live: null, key: null,
   });
   expect(decodeStreams({ streams: [null, { title: 'no name' }, { name: 'ok' }] }).map(({ name }) => name)).toEqual(['ok']);
   for (const junk of [null, undefined, 'x', 3, []]) expect(decodeStreams(junk)).toEqual([]);

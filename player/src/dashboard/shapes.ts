@@ -1,5 +1,7 @@
 /** What the operator's API says of streams, decoded by hand; a field that is missing reads as not known. */
 import { field, list, number, text, word } from '../decode.ts';
+import { ticketInPath } from '../name.ts';
+import { VISIBILITIES, type Visibility } from '../recordings/shape.ts';
 
 export type Verdict = 'no_data' | 'good' | 'ok' | 'bad';
 export type LiveState = 'live' | 'stalled' | 'reconnecting';
@@ -23,6 +25,8 @@ export interface Live {
   readonly slate: boolean;
   readonly viewers: number | null;
   readonly thumb: string | null;
+  /** What opens a private stream, for a few minutes; null where none is needed. */
+  readonly ticket: string | null;
   readonly renditions: readonly Rendition[];
   /** Renditions the machine had no room for when the session began. */
   readonly withheld: readonly string[];
@@ -50,6 +54,7 @@ export interface Stream {
   readonly slate: Slate;
   readonly slateImage: boolean;
   readonly latency: Latency;
+  readonly visibility: Visibility;
   readonly stoppedUntilMs: number | null;
   readonly createdMs: number | null;
   readonly keys: readonly Key[];
@@ -140,6 +145,8 @@ export function decodeStream(body: unknown): Stream | null {
     slate: word(field(body, 'slate'), ['last', 'image', 'off'], 'last'),
     slateImage: field(body, 'slate_image') === true,
     latency: word(field(body, 'latency'), ['low', 'standard'], 'low'),
+    // Missing from a server that knows public ones alone; a word of a newer one is taken for the most careful.
+    visibility: field(body, 'visibility') === undefined ? 'public' : word(field(body, 'visibility'), VISIBILITIES, 'private'),
     stoppedUntilMs: number(field(body, 'stopped_until_ms')),
     createdMs: number(field(body, 'created_ms')),
     keys: list(field(body, 'keys'), decodeKey),
@@ -164,6 +171,7 @@ function decodeLive(body: unknown): Live | null {
     slate: field(body, 'slate') === true,
     viewers: number(field(body, 'viewers')),
     thumb: text(field(body, 'thumb')),
+    ticket: ticketInPath(text(field(body, 'hls')) ?? ''),
     renditions: list(field(body, 'renditions'), decodeRendition),
     withheld: list(field(body, 'withheld'), text),
     nowMs: number(field(body, 'now_ms')),

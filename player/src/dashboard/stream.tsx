@@ -1,6 +1,7 @@
 /** `/dashboard/streams/NAME`: how it is doing, what comes in, and everything that can be set. */
 import { useEffect, useMemo } from 'preact/hooks';
 import { Charts } from './charts.tsx';
+import { streamPath } from './client.ts';
 import { DockAddress } from './dock-address.tsx';
 import { Experience } from './experience.tsx';
 import { FactStrip, HealthPanel } from './health.tsx';
@@ -8,11 +9,13 @@ import { Keys, NewKey } from './keys.tsx';
 import { LazyPreview } from './lazy-preview.tsx';
 import { Log } from './log.tsx';
 import { ObsSteps } from './obs.tsx';
+import { PrivateLink } from './private-link.tsx';
 import { RehearsalPanel } from './rehearsal-card.tsx';
 import { Remove } from './remove.tsx';
 import { RecordPanel } from './record.tsx';
 import { Renditions } from './renditions.tsx';
 import { Room } from './room.ts';
+import { visibilityWord } from './said-recording.ts';
 import { headline, stateSaid, stoppedUntil } from './said.ts';
 import { SettingsForm } from './settings.tsx';
 import { Skeleton, Trouble, useTitle } from './shell.tsx';
@@ -55,6 +58,14 @@ export function StreamPage({ name }: { name: string }) {
               <SlateImage room={room} stream={stream} />
             </section>
             <div>
+              {stream.visibility === 'private' && (
+                <section class="block" aria-labelledby="link-title">
+                  <h2 id="link-title" class="small-head">
+                    Private link
+                  </h2>
+                  <PrivateLink tickets={streamPath(name, '/tickets')} />
+                </section>
+              )}
               <Keys room={room} stream={stream} />
               <DockAddress name={name} />
               <Remove stream={stream} />
@@ -77,7 +88,8 @@ function Head({ room, stream }: { room: Room; stream: Stream | null }) {
           {stream && <Chip said={stateSaid(live?.state ?? 'off')} label="State" />}
           {until != null && <span class="chip warning plain-chip">Stopped by an operator until {clock(until)}</span>}
           {stream?.title && stream.title !== room.name && <span>{room.name}</span>}
-          {live && <a href={`/watch/${encodeURIComponent(room.name)}`}>Watch page</a>}
+          {stream && stream.visibility !== 'public' && <span>{visibilityWord(stream.visibility)}</span>}
+          {live && stream?.visibility !== 'private' && <a href={`/watch/${encodeURIComponent(room.name)}`}>Watch page</a>}
         </p>
       </div>
       {stream && <StopAllow room={room} stream={stream} />}
@@ -113,7 +125,7 @@ function Watchtower({ room, stream }: { room: Room; stream: Stream }) {
         </div>
         <div>
           <div class="preview">
-            <LazyPreview name={room.name} />
+            <LazyPreview name={room.name} ticket={live.ticket} />
           </div>
           <Renditions live={live} />
           <Experience name={room.name} />

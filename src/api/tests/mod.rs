@@ -3,6 +3,7 @@
 mod doors;
 mod recordings;
 mod targets;
+mod viewing;
 
 use super::*;
 use crate::usage::Meter;
@@ -130,6 +131,7 @@ struct Bed {
     store: Store,
     live: Arc<OneLive>,
     token: ApiToken,
+    office: Arc<BoxOffice>,
     _dir: TempDir,
 }
 
@@ -151,10 +153,12 @@ impl Bed {
             warnings: vec![Warning::new("rtmp_in_clear", "Keys travel in clear.")],
         };
         let tape = Arc::new(recordings::OneTape);
-        let api = Api::new(store.clone(), Arc::clone(&live) as Arc<dyn LiveView>, tape, token.clone(), facts);
+        let office = Arc::new(BoxOffice::open(store.clone(), token.clone()).await.unwrap());
+        let entry = (token.clone(), Arc::clone(&office));
+        let api = Api::new(store.clone(), Arc::clone(&live) as Arc<dyn LiveView>, tape, entry, facts);
         let api = api.with_data_dir(dir.path().to_owned()).with_ingest(ingest);
         let router = router(api.with_outlets(Arc::new(targets::Fixed::new())));
-        Self { router, store, live, token, _dir: dir }
+        Self { router, store, live, token, office, _dir: dir }
     }
 
     async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {

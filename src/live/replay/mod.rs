@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use store::{Actor, RecordingAct, RecordingStatus, now_ms};
+use store::{Actor, RecordingAct, RecordingStatus, Visibility, now_ms};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -108,9 +108,16 @@ pub async fn start(
     let feed = Feed::new(Limits::default().feed_units_max, Limits::default().feed_bytes_max);
     let pass = Pass::Replay { keyframe_interval: footage.longest() };
     let arrival = Arrival { id, reader: feed.subscribe(), pass, encoder: Some(encoder), rules };
-    let replay =
-        Replay { context: Arc::clone(context), footage: Arc::new(footage), loops, feed, arrival: Some(arrival) };
     let span = tracing::info_span!(parent: None, "replay", stream, recording);
+    let recording = recording.to_owned();
+    let replay = Replay {
+        context: Arc::clone(context),
+        recording,
+        footage: Arc::new(footage),
+        loops,
+        feed,
+        arrival: Some(arrival),
+    };
     context.tasks.spawn(replay.run(place, dismissal).instrument(span));
     Ok(facts)
 }
@@ -141,14 +148,36 @@ enum Ending {
     Over,
     #[error("{}", .0.text)]
     Dismissed(Refusal),
+    #[error("its recording is private, and the stream is not")]
+    Exposed,
     #[error("the server stops")]
     Closing,
     #[error("too much of the recording could not be read")]
     Unreadable,
 }
 
+/// Ends when the recording is private and the stream is not, or not any more: who watches that would see it without a ticket.
+async fn exposed(context: Arc<Context>, recording: String, stream: String) {
+    let mut changes = context.store.changes();
+    loop {
+        changes.mark_unchanged();
+        if !context.office.is_private(&stream) {
+            let found = context.store.recording(&recording).await;
+            // While the database is away nobody can have changed it.
+            if found.is_ok_and(|found| found.is_some_and(|found| found.details.visibility == Visibility::Private)) {
+                return;
+            }
+        }
+        if changes.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
 struct Replay {
     context: Arc<Context>,
+    /// Which recording.
+    recording: String,
     footage: Arc<Footage>,
     loops: bool,
     feed: Feed,
@@ -166,9 +195,11 @@ impl Replay {
                 Err(_) => std::future::pending().await,
             }
         };
+        let exposed = exposed(Arc::clone(&self.context), self.recording.clone(), place.stream.clone());
         let ending = tokio::select! {
             ending = self.play(&place.stream) => ending,
             refusal = dismissed => Ending::Dismissed(refusal),
+            () = exposed => Ending::Exposed,
             () = server.cancelled() => Ending::Closing,
         };
         tracing::info!(reason = %ending, "the replay ended");

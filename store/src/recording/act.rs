@@ -1,6 +1,6 @@
 //! What people may do to recordings, each a [`RecordingAct`] with its audit row.
 
-use super::progress::{Ending, end, start};
+use super::progress::{Ending, end, start, visibility_of};
 use super::{
     Due, NewRecording, Record, Recording, RecordingDetails, RecordingPatch, RecordingStatus, Visibility, detail_values,
     existing, find, insert, is_id,
@@ -51,7 +51,7 @@ pub enum RecordingAct {
     Clip(NewClip),
     /// It is replayed to a stream as if it were live. Nothing changes but the audit; the replay is the running server's.
     Replay {
-        /// Which recording: one that can be watched and is not private, as the viewers of a stream need no ticket.
+        /// Which recording: one that can be watched; a private one goes to a private stream alone, whose viewers need tickets too.
         id: String,
         /// To which stream.
         to: String,
@@ -175,9 +175,9 @@ impl Change {
             }
             RecordingAct::Clip(new) => self.clip(new).await,
             RecordingAct::Replay { id, to, loops } => {
-                self.stream(to).await?;
+                let stream = self.stream(to).await?;
                 let recording = existing(&mut self.transaction, id).await?;
-                may_be_replayed(&recording)?;
+                may_be_replayed(&recording, stream.settings.visibility)?;
                 Ok((recording, json!({ "recording": id, "to": to, "loop": loops })))
             }
         }
@@ -200,6 +200,15 @@ impl Change {
         let mut details = before.details.clone();
         patch.apply(&mut details);
         let details = details.clean()?;
+        if before.status == RecordingStatus::Recording
+            && let Some(stream) = visibility_of(&mut self.transaction, &before.stream).await?
+            && details.visibility < stream.min(before.details.visibility)
+        {
+            return Err(not_now(
+                id,
+                "still runs and lets in who its stream does; change the stream, or wait for its end",
+            ));
+        }
         let at_ms = patch.thumbnail_ms.and_then(|at| u64::try_from(at).ok());
         if before.until_msn.is_some() && at_ms.is_some_and(|at| at > before.duration_ms) {
             return Err(Error::BadSetting { setting: "thumbnail_ms", why: "behind the recording's end".into() });
@@ -269,14 +278,16 @@ impl Change {
     }
 }
 
-fn may_be_replayed(recording: &Recording) -> Result<(), Error> {
+fn may_be_replayed(recording: &Recording, to: Visibility) -> Result<(), Error> {
     let why = match recording.status {
         _ if recording.trashed_ms.is_some() => "is in the trash; take it back first",
         RecordingStatus::Recording => STILL_RUNS,
         RecordingStatus::Processing => "is being made ready; try again in a moment",
         RecordingStatus::Failed => "can't be watched",
-        RecordingStatus::Available if recording.details.visibility == Visibility::Private => {
-            "is private, and who watches a stream needs no ticket; make it unlisted or public first"
+        RecordingStatus::Available
+            if recording.details.visibility == Visibility::Private && to != Visibility::Private =>
+        {
+            "is private, and who watches that stream needs no ticket; make the stream private, or the recording unlisted or public first"
         }
         RecordingStatus::Available | RecordingStatus::Deleted => return Ok(()),
     };

@@ -16,8 +16,8 @@ const HOST_CHARS_MAX: usize = 253;
 const LABEL_CHARS_MAX: usize = 63;
 
 words! {
-    /// Who may see a recording.
-    #[derive(Default)]
+    /// Who may see a recording, or watch a stream; the later ones let fewer people in.
+    #[derive(Default, PartialOrd, Ord)]
     Visibility, "visibility";
     /// Everybody, and it is listed.
     #[default]

@@ -7,7 +7,7 @@ use super::{
     Recording, RecordingDetails, RecordingStatus, existing, find, insert, is_id, read_recording, recording_columns,
 };
 use crate::database::Transaction;
-use crate::{Error, Store, check_name};
+use crate::{Error, Store, Visibility, check_name};
 
 /// Rows given at a time of those that wait for their segments to be removed.
 const DELETED_PAGE: i64 = 1_000;
@@ -129,11 +129,17 @@ impl Store {
         );
         const REOPEN: &str = "update recordings set status = 'recording', reason = '', until_msn = null, ended_ms = null, \
             updated_ms = $2 where id = $1 and stopped = 0 and trashed_ms is null and status <> 'deleted'";
+        const TIGHTEN: &str = "update recordings set visibility = $2 where id = $1 and status = 'recording'";
         const DOING: &str = "reopen the recording";
         let mut transaction = self.database().begin().await?;
         let rows = transaction.fetch(DOING, NEWEST, &[stream.into(), session.into()]).await?;
         let Some(newest) = rows.first().map(read_recording).transpose()? else { return Ok(None) };
         transaction.execute(DOING, REOPEN, &[newest.id.as_str().into(), now_ms.into()]).await?;
+        // The stream may let fewer people in than when it ended.
+        let visibility = visibility_of(&mut transaction, stream).await?.unwrap_or_default();
+        if visibility > newest.details.visibility {
+            transaction.execute(DOING, TIGHTEN, &[newest.id.as_str().into(), visibility.as_str().into()]).await?;
+        }
         let after = find(&mut transaction, &newest.id).await?;
         transaction.commit().await?;
         Ok(after)
@@ -217,6 +223,9 @@ pub(super) async fn start(transaction: &mut Transaction, new: &NewRecording, now
     if !transaction.fetch("look for a running recording", RUNNING, &session).await?.is_empty() {
         return Err(Error::RecordedAlready { name: new.stream.clone() });
     }
+    let mut details = new.details.clean()?;
+    // What is recorded shows the live, so it lets no more people in. Asked here, as the stream may have changed since the caller did.
+    details.visibility = details.visibility.max(visibility_of(transaction, &new.stream).await?.unwrap_or_default());
     let recording = Recording {
         id: new.id.clone(),
         stream: new.stream.clone(),
@@ -224,7 +233,7 @@ pub(super) async fn start(transaction: &mut Transaction, new: &NewRecording, now
         from_msn: new.from_msn,
         until_msn: None,
         renditions: new.renditions.clone(),
-        details: new.details.clean()?,
+        details,
         status: RecordingStatus::Recording,
         reason: String::new(),
         stopped: false,
@@ -241,6 +250,13 @@ pub(super) async fn start(transaction: &mut Transaction, new: &NewRecording, now
     };
     insert(transaction, &recording).await?;
     Ok(recording)
+}
+
+/// Who may watch a stream; `None` when it is gone.
+pub(super) async fn visibility_of(transaction: &mut Transaction, stream: &str) -> Result<Option<Visibility>, Error> {
+    const STREAM: &str = "select visibility from streams where name = $1";
+    let rows = transaction.fetch("read who may watch the stream", STREAM, &[stream.into()]).await?;
+    Ok(rows.first().map(|row| row.word(0).unwrap_or(Visibility::Private)))
 }
 
 /// Where and when a recording ends.

@@ -10,12 +10,13 @@ mod library;
 mod playback;
 mod recordings;
 mod targets;
+mod viewing;
 
 use bed::Bed;
 use std::time::Duration;
 use store::{
     Act, Actor, ApiToken, Error, Fault, Latency, Outcome, Previous, RecordingRules, STOP_HOLD, SessionNote, Slate,
-    Store, Stream, StreamPatch, StreamSettings, Takeover,
+    Store, Stream, StreamPatch, StreamSettings, Takeover, Visibility,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -79,6 +80,7 @@ async fn a_new_stream_is_listed_with_one_key(bed: Bed) {
         takeover: Some(Takeover::Reject),
         slate: Slate::Off,
         latency: Latency::Standard,
+        visibility: Visibility::Unlisted,
         recording: RecordingRules::default(),
     };
     let made = perform(&store, Act::AddStream { name: "stage".into(), settings: settings.clone() }).await.unwrap();

@@ -421,6 +421,9 @@ async fn what_can_be_watched_without_a_ticket_may_be_replayed(bed: Bed) {
     act(&store, RecordingAct::Edit { id: running.id.clone(), patch }).await.unwrap();
     let refused = act(&store, replay(&running.id, "again")).await.unwrap_err().to_string();
     assert!(refused.contains("private"), "{refused}");
+    let patch = StreamPatch { visibility: Some(Visibility::Private), ..Default::default() };
+    perform(&store, Act::SetStream { name: "again".into(), patch }).await.unwrap();
+    act(&store, replay(&running.id, "again")).await.unwrap();
     act(&store, RecordingAct::Trash { id: running.id.clone() }).await.unwrap();
     let refused = act(&store, replay(&running.id, "again")).await.unwrap_err().to_string();
     assert!(refused.contains("trash"), "{refused}");

@@ -16,6 +16,7 @@ mod keys;
 mod life;
 mod monitoring;
 mod playout;
+mod private;
 mod publish;
 mod recordings;
 mod replays;

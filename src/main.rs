@@ -21,6 +21,7 @@ mod recordings;
 mod serve;
 mod site;
 mod tls;
+mod uploads;
 mod usage;
 
 use clap::Parser as _;

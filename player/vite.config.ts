@@ -19,6 +19,7 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: 'base', test: /node_modules\/@?preact\/|\/src\/(address|api|clock|decode|marks|name)\.tsx?$/ },
+            { name: 'later-tus', test: /node_modules\/(tus-js-client|js-base64|url-parse|querystringify|requires-port)\// },
             { name: 'frame', test: /\/src\/(copy|frame|thumb)\.tsx$/ },
             { name: 'recordings', test: /\/src\/recordings\/(api|chapter|finder|links|listing|more|picture|query|shape|time)\.tsx?$/ },
             // Each with what it imports: hls.js and media-chrome are in the first of them.

@@ -24,6 +24,7 @@ mod streams;
 mod switcher;
 mod targets;
 mod tickets;
+mod uploads;
 
 pub use archive::{Archive, Beginning, Copies, DownloadFacts, Piece, Storage};
 pub use follow::{LogKind, LogRow, Sample};
@@ -36,6 +37,7 @@ pub use targets::{Outlets, TargetFault, TargetStatus};
 
 use crate::box_office::BoxOffice;
 use crate::experience::Experience;
+use crate::uploads::Uploads;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
@@ -70,6 +72,7 @@ pub struct Api {
     titles: Titles,
     slates: Slates,
     outlets: Option<Arc<dyn Outlets>>,
+    uploads: Option<Arc<Uploads>>,
     /// Held for a sum, never across an await.
     experience: Mutex<Experience>,
 }
@@ -96,6 +99,7 @@ impl Api {
             titles,
             slates: Slates::new(1),
             outlets: None,
+            uploads: None,
             experience: Mutex::default(),
         }
     }
@@ -115,6 +119,11 @@ impl Api {
         Self { outlets: Some(outlets), ..self }
     }
 
+    /// What takes files.
+    pub fn with_uploads(self, uploads: Option<Arc<Uploads>>) -> Self {
+        Self { uploads, ..self }
+    }
+
     /// Where encoders push to, shown on the home page.
     pub fn with_ingest(self, ingest: IngestAddresses) -> Self {
         Self { ingest, ..self }
@@ -130,6 +139,7 @@ impl Api {
         (name = "session", description = "Signing a browser in"),
         (name = "library", description = "Public: recordings that may be seen"),
         (name = "recordings", description = "With the token: recordings, clips, the trash"),
+        (name = "uploads", description = "With the token: files that become recordings, by tus 1.0"),
         (name = "streams", description = "With the token: streams and their keys"),
         (name = "targets", description = "With the token: where copies go"),
         (name = "server", description = "With the token: this server")
@@ -209,6 +219,15 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(tickets::rotate))
         .routes(routes!(recordings::start, recordings::stop))
         .merge(images())
+        .merge(files())
+}
+
+/// Files of any size, sent piece by piece.
+fn files() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(uploads::options, uploads::list, uploads::create))
+        .routes(routes!(uploads::head, uploads::append, uploads::remove))
+        .layer(middleware::map_response(uploads::speak))
 }
 
 /// What the token of a stream's dock opens too.

@@ -1,7 +1,7 @@
 //! The command line: what may be typed, and who does it.
 //!
-//! Every verb works on a data directory, whether or not a server runs on it; the database carries changes to the server. A replay
-//! alone is asked of the server that runs there, as nobody else can play it.
+//! Every verb works on a data directory, whether or not a server runs on it; the database carries changes to the server. Replays and
+//! imports alone are asked of the server that runs there, as nobody else can play or write.
 //! What a command prints goes to standard output, as text or with `--json` as one JSON value; anything wrong is one
 //! sentence on standard error and exit status 1.
 
@@ -79,7 +79,7 @@ enum Verb {
     /// Add, list, change and remove streams and their keys.
     #[command(subcommand)]
     Stream(stream::Verb),
-    /// List, change, verify, export and delete recordings.
+    /// List, import, change, verify, export and delete recordings.
     #[command(subcommand)]
     Recording(recording::Verb),
     /// Send copies of a stream to other servers.

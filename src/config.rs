@@ -404,6 +404,9 @@ impl Config {
         in_range("archive.quota_gib", self.archive.quota_gib, 0, 10_000_000)?;
         in_range("archive.reserve_mib", self.archive.reserve_mib, 64, 1_048_576)?;
         in_range("archive.trash_days", self.archive.trash_days, 0, 365)?;
+        in_range("archive.upload_max_gib", self.archive.upload_max_gib, 0, 1_000)?;
+        in_range("archive.uploads_max", self.archive.uploads_max, 1, 100)?;
+        in_range("archive.upload_hours", self.archive.upload_hours, 1, 720)?;
         in_range("vault.upload_mbps", self.vault.upload_mbps, 0, 1_000_000)?;
         let has_vault = self.vault.settings(&self.data_dir)?.is_some();
         if self.archive.when_full == WhenFull::DeleteOldest && !has_vault {

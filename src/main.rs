@@ -22,6 +22,7 @@ mod recordings;
 mod serve;
 mod site;
 mod tls;
+mod uploads;
 mod usage;
 
 use clap::Parser as _;

@@ -6,7 +6,8 @@ use crate::config::{Config, Listen};
 use crate::copies::Copies;
 use crate::first_start::{self, Start};
 use crate::live::{Context, Doorman, Hub, Replays, Settings, TestCardPass, View};
-use crate::recordings::{Recordings, take_care};
+use crate::recordings::{Recordings, Studio, take_care};
+use crate::uploads::Uploads;
 use crate::usage::Meter;
 use crate::{data_dir, demo, descriptors, explained, machine, pages, tls};
 use anyhow::{Context as _, bail};
@@ -81,6 +82,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     descriptors::fit(&mut ingest_limits, playout_limits.as_mut(), &mut web_limits);
     let outlets = config.restream.settings()?;
     let copies_to_others = Copies::open(store.clone(), &config.data_dir, outlets, stop.clone(), tasks.clone()).await;
+    let uploads = open_uploads(&config, (archive.clone(), store.clone(), start.epoch)).await?;
     let context = Arc::new(Context {
         copies: Arc::new(copies_to_others),
         hub: Arc::new(Hub::default()),
@@ -106,7 +108,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tasks,
     });
     let syncs = tokio::spawn(archive.run(stop_archive.clone()));
-    let server = Server { config, doors, context, certificates, metrics, machine, meter };
+    let server = Server { config, doors, context, uploads, certificates, metrics, machine, meter };
     server.run(&start, (ingest_limits, web_limits), stop).await?;
     stop_archive.cancel();
     if tokio::time::timeout(DRAIN_DISK, syncs).await.is_err() {
@@ -154,10 +156,19 @@ async fn open_archive(config: &Config) -> anyhow::Result<Archive> {
         .with_context(|| format!("recordings can't be kept in {name}; name another folder as archive.folder"))
 }
 
+/// Opens the folder of uploads, unless none are taken.
+async fn open_uploads(config: &Config, with: (Archive, Store, u64)) -> anyhow::Result<Option<Arc<Uploads>>> {
+    let Some(limits) = config.archive.uploads() else { return Ok(None) };
+    let folder = config.archive_dir().join(".uploads");
+    let opened = tokio::task::spawn_blocking(move || Uploads::open(folder, limits, with)).await?;
+    Ok(Some(Arc::new(opened.context("the folder of uploads, .uploads in that of recordings, can't be read")?)))
+}
+
 struct Server {
     config: Config,
     doors: Doors,
     context: Arc<Context>,
+    uploads: Option<Arc<Uploads>>,
     certificates: tls::Certificates,
     metrics: PrometheusHandle,
     machine: pipelines::Report,
@@ -203,6 +214,11 @@ impl Server {
             background.spawn(async move { store.write_notes(stop).await });
         }
         background.spawn(take_care(Arc::clone(&context.recordings)));
+        if let Some(uploads) = self.uploads {
+            let (recordings, settings) = (Arc::clone(&context.recordings), &context.settings);
+            let studio = Studio { every: settings.thumb_every, memory_max: settings.worker_memory_max };
+            context.tasks.spawn(uploads.run(recordings, studio, stop.clone()));
+        }
         background.spawn(Arc::clone(&context.copies).run());
         background.spawn(Arc::clone(&context).watch_changes());
         background.spawn(Arc::clone(&context).keep_time());
@@ -278,6 +294,7 @@ impl Server {
         .with_data_dir(self.config.data_dir.clone())
         .with_slates(self.context.settings.slates.clone())
         .with_outlets(Arc::clone(&self.context.copies) as Arc<dyn api::Outlets>)
+        .with_uploads(self.uploads.clone())
         .with_ingest(ingest_addresses(&self.config, addresses));
         let metrics = self.metrics.clone();
         let store = self.context.store.clone();

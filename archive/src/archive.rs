@@ -152,6 +152,21 @@ impl Archive {
         reels.iter().filter_map(|reel| reel.facts(|| self.shared.folder(session, reel.name))).collect()
     }
 
+    /// Counts bytes that lie beside the recordings and are to become some, against the same quota: so many more, and so many less.
+    pub fn lodge(&self, more: u64, less: u64) {
+        self.shared.volume.resize(more, less);
+    }
+
+    /// Whether so many bytes more leave the quota and the reserve alone, beside those that were promised to others and have not come.
+    /// Looks at the disk.
+    pub fn has_room(&self, bytes: u64, promised: u64) -> bool {
+        let volume = &self.shared.volume;
+        volume.look();
+        let quota = volume.settings.quota_bytes.filter(|_| volume.settings.policy != crate::Policy::Warn);
+        let is_within = quota.is_none_or(|quota| volume.bytes().saturating_add(bytes) <= quota);
+        is_within && volume.free_bytes() >= volume.settings.reserve_bytes.saturating_add(bytes).saturating_add(promised)
+    }
+
     /// How full it is. Neither blocks nor looks at the disk.
     pub fn usage(&self) -> Usage {
         let volume = &self.shared.volume;

@@ -77,7 +77,7 @@ pub use name::{ReelName, SessionName};
 pub use packager::vod::Kind;
 pub use pictures::Picture;
 pub use record::Head;
-pub use recorder::{Pause, Recorder, State};
+pub use recorder::{Pause, Recorder, State, Taken};
 pub use recovery::{JOURNAL, media_file};
 pub use segment::{Segment, date, millis};
 pub use stored::Unstored;

@@ -59,6 +59,17 @@ impl Pause {
     }
 }
 
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// All that was published is written; a round of the archive syncs it.
+    All,
+    /// The disk does not take it now; the window still holds it.
+    Paused(Pause),
+    /// Something that the window does not hold any more is missing.
+    Lost,
+}
+
 /// Records one session. What it lost is counted in `weir_archive_lost_segments_total`, by reason.
 #[derive(Debug)]
 pub struct Recorder {
@@ -71,6 +82,7 @@ pub struct Recorder {
     /// Where to begin then: everything below is recorded, or lost.
     from: u64,
     has_begun: bool,
+    has_lost: bool,
     paused: Option<Paused>,
     state: watch::Sender<State>,
     /// Faults in a row, and when the last one was.
@@ -89,8 +101,9 @@ impl Recorder {
         let (changes, from) = (window.changes(), timeline.next_msn());
         let deck = Deck::new(Arc::clone(&shared), timeline, window.renditions(), next_serial);
         let state = watch::Sender::new(State::Recording);
-        let (cursors, has_begun, paused, faults, last_fault) = (Vec::new(), false, None, 0, None);
-        Self { shared, deck, window, changes, cursors, from, has_begun, paused, state, faults, last_fault }
+        let (cursors, has_begun, has_lost) = (Vec::new(), false, false);
+        let (paused, faults, last_fault) = (None, 0, None);
+        Self { shared, deck, window, changes, cursors, from, has_begun, has_lost, paused, state, faults, last_fault }
     }
 
     /// How the recording is doing, and its changes.
@@ -145,6 +158,22 @@ impl Recorder {
         if let Err(error) = finish.await {
             tracing::error!(%error, "a recording broke off at its end; the next start mends it");
         }
+    }
+
+    /// Writes what was published since the last time, on this thread. For who makes a recording faster than real time and so has to wait
+    /// for the disk; who calls this does not [`run`](Recorder::run) it. Blocks for as long as the disk takes.
+    pub fn take(&mut self) -> Taken {
+        self.step(Instant::now());
+        match self.paused {
+            _ if self.has_lost => Taken::Lost,
+            Some(paused) => Taken::Paused(paused.why),
+            None => Taken::All,
+        }
+    }
+
+    /// Ends a recording that was [taken](Recorder::take). Blocks.
+    pub fn end(self) {
+        self.finish();
     }
 
     /// Writes what was published since the last step, if the disk may be asked at `now`. Blocks.
@@ -214,6 +243,7 @@ impl Recorder {
         let was_aimed = std::mem::replace(&mut self.has_begun, true);
         let lost = if was_aimed { (msn - self.from) * renditions.len() as u64 } else { 0 };
         if lost > 0 {
+            self.has_lost = true;
             let why = self.paused.map_or("slow_disk", |paused| paused.why.word());
             metrics::counter!("weir_archive_lost_segments_total", "reason" => why).increment(lost);
             tracing::warn!(session = %self.session(), segments = lost, why, "a part of the recording is missing");

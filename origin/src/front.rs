@@ -17,6 +17,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
 use tower::Service;
 
@@ -75,8 +76,14 @@ impl Front {
         if request.method() == Method::CONNECT {
             return Err(Refused::METHOD);
         }
+        let is_stream = is_stream(request.method(), headers);
         let is_upload = request.method() == Method::PUT;
-        let bytes_max = if is_upload { self.limits.upload_bytes_max } else { self.limits.body_bytes_max };
+        let bytes_max = match is_upload {
+            _ if is_stream => u64::MAX,
+            true => self.limits.upload_bytes_max,
+            false => self.limits.body_bytes_max,
+        };
+        let (patience, in_all) = (self.limits.progress_deadline, self.limits.body_deadline);
         if request.body().size_hint().lower() > bytes_max {
             return Err(Refused::BODY);
         }
@@ -86,12 +93,21 @@ impl Front {
         let peer = Peer { socket: self.socket, client, tls: self.tls };
         let mut request = request.map(|body| match body.is_end_stream() {
             true => Body::empty(),
-            false => Body::new(Bounded { body, left: bytes_max, deadline: Box::pin(sleep(self.limits.body_deadline)) }),
+            false => {
+                let deadline = Box::pin(sleep(if is_stream { patience } else { in_all }));
+                Body::new(Bounded { body, left: bytes_max, deadline, patience: is_stream.then_some(patience) })
+            }
         });
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(ConnectInfo(self.socket));
         Ok((request, share))
     }
+}
+
+/// A piece of a file of any length (tus 1.0). Its handler reads it as it comes, and not before it knows who sends it.
+fn is_stream(method: &Method, headers: &HeaderMap) -> bool {
+    let is_piece = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/offset+octet-stream");
+    is_piece && (*method == Method::PATCH || *method == Method::POST)
 }
 
 /// HTTP/1.1 asks for exactly one Host (RFC 9112 section 3.2), HTTP/2 for an authority or a Host that do not differ (RFC 9113
@@ -195,6 +211,8 @@ struct Bounded {
     body: Incoming,
     left: u64,
     deadline: Pin<Box<Sleep>>,
+    /// It may last as long as it likes, but something must come within this.
+    patience: Option<Duration>,
 }
 
 impl HttpBody for Bounded {
@@ -214,6 +232,9 @@ impl HttpBody for Bounded {
         match self.left.checked_sub(length as u64) {
             Some(left) => self.left = left,
             None => return Poll::Ready(Some(Err(BodyError::TooLarge))),
+        }
+        if let Some(patience) = self.patience {
+            self.deadline.as_mut().reset(Instant::now() + patience);
         }
         Poll::Ready(Some(Ok(frame)))
     }

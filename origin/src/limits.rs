@@ -26,7 +26,8 @@ pub struct Limits {
     pub idle_max: Duration,
     /// A peer that takes none of the bytes waiting for it for this long is dropped.
     pub progress_deadline: Duration,
-    /// A request body must have arrived in full within this time, else reading it fails.
+    /// A request body must have arrived in full within this time, else reading it fails. A piece of a file sent by tus may last longer and
+    /// be of any size, but its bytes may not stop for [`progress_deadline`](Self::progress_deadline).
     pub body_deadline: Duration,
     /// The largest request body, in bytes. A larger announced one is answered 413 unread; a chunked one fails at the bound.
     pub body_bytes_max: u64,

@@ -4,7 +4,8 @@
 //! It is not a server and not a transcoder: it opens no socket and no file, starts no thread and reads no clock; times come
 //! in with the units. The roof owns a [`Packager`] per session and feeds it; the origin and the archive read the session's
 //! [`Window`], which wakes them through `tokio::sync::watch` channels. The text of playlists of what the archive keeps is made
-//! here too ([`vod`]), and its segments are turned back into access units ([`Unpacker`]).
+//! here too ([`vod`]), and its segments are turned back into access units ([`Unpacker`]). What is to become a recording without ever
+//! being live goes through a [`FilmPackager`].
 //!
 //! How a session goes: the [`Prober`] looks at the first units and says what the source is. A [`SessionPlan`] is made of
 //! that. From then on each unit of the source goes to [`Packager::source`], and the [`Cue`]s that come back go to the
@@ -37,6 +38,7 @@ mod cmaf;
 mod coding;
 mod cutter;
 mod document;
+mod film;
 mod follow;
 mod lane;
 mod movie;
@@ -59,6 +61,7 @@ mod window;
 pub use coding::{AudioCoding, Coding, VideoCoding};
 pub use cutter::Cue;
 pub use document::Document;
+pub use film::{Cut, FilmPackager, FilmTracks, cuts};
 pub use follow::{Cursor, Step};
 pub use movie::{Movie, MovieError, MovieSlice, MovieTrack, stretches};
 pub use packager::Packager;

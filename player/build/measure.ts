@@ -47,7 +47,10 @@ export function measure(): Plugin {
   };
 }
 
-/** Every file a browser fetches before the page works: the page, what it links, and what those scripts import. */
+/**
+ * Every file a browser fetches before the page works: the page, what it links, and what those scripts import. A chunk called `later-…` is
+ * fetched when somebody does what it is for.
+ */
 export function firstLoad(page: string, read: (name: string) => string): string[] {
   const found = new Set<string>([page]);
   for (const name of found) {
@@ -55,7 +58,7 @@ export function firstLoad(page: string, read: (name: string) => string): string[
     const text = read(name);
     for (const match of text.matchAll(/(?:src|href)="\/([^"#]+\.(?:js|css|svg))"/g)) if (match[1]) found.add(match[1]);
     for (const match of text.matchAll(/(?:from|import)\s*\(?\s*["'`]\.\/([^"'`]+\.js)["'`]/g)) {
-      if (match[1]) found.add(`assets/${match[1]}`);
+      if (match[1] && !match[1].startsWith('later-')) found.add(`assets/${match[1]}`);
     }
   }
   return [...found];

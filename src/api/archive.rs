@@ -33,6 +33,9 @@ pub trait Archive: Send + Sync + 'static {
 
     /// Whether a ticket opens a recording now.
     fn may_open(&self, recording: &str, ticket: &str) -> bool;
+
+    /// How far a recording is that is being made of a file, 0 to 100; `None` when it is not. Never waits.
+    fn import_percent(&self, recording: &str) -> Option<u8>;
 }
 
 /// Where a recording begins.

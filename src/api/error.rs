@@ -38,6 +38,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
+    /// With any status.
+    pub fn of_status(status: StatusCode, code: &'static str, message: String) -> Self {
+        Self::new(status, code, message)
+    }
+
     pub fn unavailable(code: &'static str, message: String) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }

@@ -70,6 +70,9 @@ pub struct RecordingShape {
     pub status: &'static str,
     /// Why it failed; empty unless it did.
     pub reason: String,
+    /// How far it is while it is made of an uploaded file, 0 to 100; for the operator alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
     /// When it began, milliseconds since 1970.
     pub started_ms: i64,
     /// When it ended; null while it runs.
@@ -118,6 +121,7 @@ impl RecordingShape {
             watch,
             vault: None,
             copied: None,
+            percent: None,
             id: recording.id,
             stream: recording.stream,
             title: recording.details.title,
@@ -267,7 +271,8 @@ impl Api {
         let is_copied =
             recording.vault.is_some() && recording.until_msn.is_some_and(|until| recording.stored_msn >= until);
         let vault = recording.vault.clone();
-        RecordingShape { vault, copied: Some(is_copied), ..RecordingShape::new(recording, ticket.as_deref()) }
+        let percent = recording.is_import().then(|| self.archive.import_percent(&recording.id).unwrap_or(0));
+        RecordingShape { vault, copied: Some(is_copied), percent, ..RecordingShape::new(recording, ticket.as_deref()) }
     }
 
     /// A recording that a viewer may see, with the ticket it takes.

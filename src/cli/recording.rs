@@ -1,6 +1,7 @@
 //! `weir recording …`: what is kept of past sessions, on the database itself. A running server follows what is changed here.
 
 mod files;
+mod import;
 
 use super::database;
 use super::output::Output;
@@ -97,6 +98,8 @@ pub enum Verb {
         #[command(flatten)]
         output: Output,
     },
+    /// Make a recording of an MP4 file, through the server that runs on the data directory.
+    Import(import::Arguments),
     /// Delete a recording for good. The server removes its bytes, unless a clip has them too.
     Delete {
         /// Its id.
@@ -111,6 +114,9 @@ pub enum Verb {
 /// # Errors
 /// What went wrong, for people.
 pub async fn run(config: &Config, verb: Verb) -> anyhow::Result<ExitCode> {
+    if let Verb::Import(arguments) = verb {
+        return import::run(config, arguments).await;
+    }
     let store = database::open(config).await?;
     let done = act(config, &store, verb).await;
     store.close().await;
@@ -152,6 +158,7 @@ async fn act(config: &Config, store: &Store, verb: Verb) -> anyhow::Result<ExitC
             tell_chapters(&store.perform_on_recording(&Actor::Cli, &act, now_ms()).await?, &output);
             return Ok(ExitCode::SUCCESS);
         }
+        Verb::Import(_) => unreachable!("it is asked of the server"),
         Verb::Trash { id, output } => (RecordingAct::Trash { id }, output),
         Verb::Restore { id, output } => (RecordingAct::Restore { id }, output),
         Verb::Delete { id, output } => (RecordingAct::Delete { id, due: None }, output),

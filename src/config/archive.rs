@@ -1,6 +1,7 @@
 //! `[archive]`: what is kept on the disk, and how much.
 
 use crate::recordings::Rules;
+use crate::uploads;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,12 @@ pub struct ArchiveConfig {
     pub reserve_mib: u32,
     /// Days that deleted recordings can be taken back, 0 to 365.
     pub trash_days: u32,
+    /// The largest file that may be uploaded, GiB, 0 to 1,000; 0: none.
+    pub upload_max_gib: u32,
+    /// Files on their way or being imported, 1 to 100.
+    pub uploads_max: u32,
+    /// Hours after which an upload that nothing comes for is given up, 1 to 720.
+    pub upload_hours: u32,
 }
 
 /// What happens when the archive is as large as it may be.
@@ -44,6 +51,9 @@ impl Default for ArchiveConfig {
             when_full: WhenFull::Stop,
             reserve_mib: 512,
             trash_days: 7,
+            upload_max_gib: 20,
+            uploads_max: 4,
+            upload_hours: 24,
         }
     }
 }
@@ -61,6 +71,15 @@ impl ArchiveConfig {
             },
             reserve_bytes: u64::from(self.reserve_mib) << 20,
         }
+    }
+
+    /// What uploads may be; `None` when none is taken.
+    pub fn uploads(&self) -> Option<uploads::Limits> {
+        (self.upload_max_gib > 0).then(|| uploads::Limits {
+            bytes_max: u64::from(self.upload_max_gib) << 30,
+            uploads_max: self.uploads_max as usize,
+            idle_max: Duration::from_secs(u64::from(self.upload_hours) * 3600),
+        })
     }
 
     /// What is wanted of all streams.

@@ -9,6 +9,7 @@ mod chapters;
 mod clerk;
 mod export;
 mod footage;
+mod import;
 mod measure;
 mod movies;
 mod presence;
@@ -22,6 +23,7 @@ mod warehouse;
 pub use caretaker::take_care;
 pub use export::{Form, export};
 pub use footage::{Footage, Scene};
+pub use import::{Import, Imported, Studio};
 pub use measure::SOUND;
 pub use presence::Followed;
 pub use verdict::{Copied, Here, MediaVerdict, ReelVerdict, Verdict, verify};
@@ -38,6 +40,7 @@ use packager::Window;
 use presence::Presence;
 use shelf::{Known, Lists, Opened};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::{Record, Recording, Store, now_ms};
@@ -63,6 +66,8 @@ pub struct Recordings {
     warehouse: Option<Arc<Warehouse>>,
     /// How the copying does.
     standing: Option<watch::Receiver<Standing>>,
+    /// How far imports are, in hundredths. Held for a look or a change.
+    imports: Mutex<HashMap<String, Arc<AtomicU8>>>,
     /// There is something to do for the caretaker.
     work: Arc<Notify>,
     stop: CancellationToken,
@@ -117,8 +122,23 @@ impl Recordings {
     ) -> Self {
         let known = Known::new(&store);
         let (live, movies, lists, work) = (Mutex::default(), Movies::new(None), shelf::lists(), Arc::default());
-        let (warehouse, standing) = (None, None);
-        Self { archive, store, rules, live, known, movies, lists, office, warehouse, standing, work, stop, tasks }
+        let (warehouse, standing, imports) = (None, None, Mutex::default());
+        Self {
+            archive,
+            store,
+            rules,
+            live,
+            known,
+            movies,
+            lists,
+            office,
+            warehouse,
+            standing,
+            imports,
+            work,
+            stop,
+            tasks,
+        }
     }
 
     /// Copies what is kept into a vault, which rows call `place`, as long as this runs.
@@ -346,5 +366,9 @@ impl api::Archive for Recordings {
 
     fn may_open(&self, recording: &str, ticket: &str) -> bool {
         self.office.opens_recording(recording, ticket)
+    }
+
+    fn import_percent(&self, recording: &str) -> Option<u8> {
+        self.imports().get(recording).map(|percent| percent.load(Ordering::Relaxed))
     }
 }

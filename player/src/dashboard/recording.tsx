@@ -50,7 +50,7 @@ export function RecordingPage({ id }: { id: string }) {
       {now && (
         <div class={trouble.value ? 'recording-page stale' : 'recording-page'}>
           <div>
-            {now.status === 'failed' && <p class="notice">It may not be whole. {now.reason}</p>}
+            {now.status === 'failed' && <p class="notice">{now.durationMs > 0 && 'It may not be whole. '}{now.reason}</p>}
             <Player recording={now} viewer={viewer} />
             {now.trashedMs === null && <ClipMaker recording={now} viewer={viewer.value} />}
           </div>
@@ -82,11 +82,11 @@ function Block({ id, title, children }: { id: string; title: string; children: C
 }
 
 function Facts({ recording }: { recording: Recording }) {
-  const { id, stream, status, visibility, startedMs, sizeBytes, renditions, clipOf, trashedMs } = recording;
+  const { id, stream, status, percent, visibility, startedMs, sizeBytes, renditions, clipOf, trashedMs } = recording;
   const now = Date.now();
   return (
     <p class="facts">
-      <Chip said={statusSaid(status)} label="Status" />
+      <Chip said={statusSaid(status, percent)} label="Status" />
       {trashedMs !== null && <span class="chip warning plain-chip">In the trash since {moment(trashedMs, now)}</span>}
       <span>{visibilityWord(visibility)}</span>
       {stream && <a href={pathOf({ at: 'stream', name: stream })}>{stream}</a>}

@@ -18,6 +18,7 @@ import { decodeStreams } from './shapes.ts';
 import { Skeleton, Trouble, useTitle } from './shell.tsx';
 import { moment } from './time.ts';
 import { Chip } from './tone.tsx';
+import { Uploads } from './upload.tsx';
 
 const REFRESH_MS = 5_000;
 /** Streams are added seldom. */
@@ -45,6 +46,7 @@ export function RecordingsPage() {
           </p>
         </div>
       </div>
+      {!wanted.trashed && <Uploads />}
       <Filters wanted={wanted} rows={rows ?? []} />
       <Trouble trouble={trouble} atMs={listing.atMs.value} />
       <div class={trouble && rows ? 'stale' : undefined} aria-busy={listing.busy.value}>
@@ -106,7 +108,7 @@ function Filters({ wanted, rows }: { wanted: Wanted; rows: readonly Recording[] 
 }
 
 function Row({ recording }: { recording: Recording }) {
-  const { id, stream, startedMs, sizeBytes, visibility, status, clipOf } = recording;
+  const { id, stream, startedMs, sizeBytes, visibility, status, percent, clipOf } = recording;
   const now = Date.now();
   const length_s = lengthOf(recording, now);
   return (
@@ -122,7 +124,7 @@ function Row({ recording }: { recording: Recording }) {
         </span>
       </span>
       <span class="row-state">
-        <Chip said={statusSaid(status)} label="Status" />
+        <Chip said={statusSaid(status, percent)} label="Status" />
       </span>
       <span class="row-facts">
         {startedMs !== null && (

@@ -2,12 +2,13 @@
 import type { Status, Visibility } from '../recordings/shape.ts';
 import type { Said } from './said.ts';
 
-export function statusSaid(status: Status): Said {
+/** `percent`: how far it is while it is made of an uploaded file. */
+export function statusSaid(status: Status, percent: number | null = null): Said {
   switch (status) {
     case 'recording':
       return { word: 'Recording now', tone: 'good' };
     case 'processing':
-      return { word: 'Being made ready', tone: 'warning' };
+      return { word: percent === null ? 'Being made ready' : `Being imported, ${percent} %`, tone: 'warning' };
     case 'available':
       return { word: 'Available', tone: 'idle' };
     case 'failed':

@@ -11,14 +11,14 @@ const FULL = {
 it('reads_a_recording', () => {
   expect(decodeRecording(FULL)).toEqual({
     id: ID, stream: 'demo', title: 'Friday', description: 'one\ntwo', tags: ['Jazz', 'Live'], visibility: 'unlisted', status: 'failed',
-    reason: 'The disk was full.', startedMs: 5, durationMs: 61_000, sizeBytes: 12, renditions: ['source', '480p'], clipOf: 'other',
+    reason: 'The disk was full.', percent: null, startedMs: 5, durationMs: 61_000, sizeBytes: 12, renditions: ['source', '480p'], clipOf: 'other',
     chapters: [{ at_s: 1.5, title: 'Song' }], trashedMs: 8, hls: '/x', thumb: `/vod/${ID}/thumb.jpg`,
   });
 });
 
 it('an_id_alone_is_a_recording_and_nothing_is_made_up', () => {
   expect(decodeRecording({ id: 'a', visibility: 'friends', status: 'archived', duration_ms: -4 })).toEqual({
-    id: 'a', stream: '', title: '', description: '', tags: [], visibility: 'private', status: 'processing', reason: '', startedMs: null,
+    id: 'a', stream: '', title: '', description: '', tags: [], visibility: 'private', status: 'processing', reason: '', percent: null, startedMs: null,
     durationMs: 0, sizeBytes: null, renditions: [], clipOf: null, chapters: [], trashedMs: null, hls: '/vod/a/index.m3u8',
     thumb: '/vod/a/thumb.jpg',
   });

@@ -22,6 +22,8 @@ export interface Recording {
   readonly status: Status;
   /** Why it failed; empty unless it did. */
   readonly reason: string;
+  /** How far it is while it is made of an uploaded file; null when it is not, and for viewers. */
+  readonly percent: number | null;
   /** When it began, milliseconds since 1970. */
   readonly startedMs: number | null;
   /** How long it is to watch; while it runs, as last noted. */
@@ -72,6 +74,7 @@ export function decodeRecording(body: unknown): Recording | null {
     visibility: word(field(body, 'visibility'), VISIBILITIES, 'private'),
     status: word(field(body, 'status'), STATUSES, 'processing'),
     reason: text(field(body, 'reason')) ?? '',
+    percent: number(field(body, 'percent')),
     startedMs: number(field(body, 'started_ms')),
     durationMs: Math.max(0, number(field(body, 'duration_ms')) ?? 0),
     sizeBytes: number(field(body, 'size_bytes')),

@@ -52,6 +52,10 @@ impl Archive for OneTape {
     fn may_open(&self, recording: &str, ticket: &str) -> bool {
         ticket == format!("t-{recording}")
     }
+
+    fn import_percent(&self, _: &str) -> Option<u8> {
+        None
+    }
 }
 
 /// A stream that is recorded on request, and its recording, which can be watched.

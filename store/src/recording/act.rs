@@ -1,5 +1,6 @@
 //! What people may do to recordings, each a [`RecordingAct`] with its audit row.
 
+use super::import::import;
 use super::progress::{Ending, end, start, visibility_of};
 use super::{
     Due, NewRecording, Record, Recording, RecordingDetails, RecordingPatch, RecordingStatus, Visibility, detail_values,
@@ -16,6 +17,8 @@ pub enum RecordingAct {
     /// A live session is recorded from a segment on. The server does the same by itself for streams that are always recorded
     /// ([`Store::start_recording`]).
     Start(NewRecording),
+    /// A file that somebody sent is to become a recording.
+    Import(NewRecording),
     /// It ends, and its session does not go on with it.
     Stop {
         /// Which recording.
@@ -85,6 +88,7 @@ impl RecordingAct {
     fn word(&self) -> &'static str {
         match self {
             Self::Start(_) => "recording.start",
+            Self::Import(_) => "recording.import",
             Self::Stop { .. } => "recording.stop",
             Self::Edit { .. } => "recording.edit",
             Self::Trash { .. } => "recording.trash",
@@ -123,6 +127,11 @@ impl Change {
                 let recording = start(&mut self.transaction, new, self.now_ms).await?;
                 let detail =
                     json!({ "recording": recording.id, "session": recording.session, "from_msn": recording.from_msn });
+                Ok((recording, detail))
+            }
+            RecordingAct::Import(new) => {
+                let recording = import(&mut self.transaction, new, self.now_ms).await?;
+                let detail = json!({ "recording": recording.id, "title": recording.details.title });
                 Ok((recording, detail))
             }
             RecordingAct::Stop { id, until_msn } => {
@@ -231,6 +240,9 @@ impl Change {
         let whole = existing(&mut self.transaction, &new.of).await?;
         if whole.trashed_ms.is_some() {
             return Err(not_now(&new.of, "is in the trash; take it back first"));
+        }
+        if whole.is_import() {
+            return Err(not_now(&new.of, "is being made ready; try again in a moment"));
         }
         if new.from_msn >= new.until_msn
             || new.from_msn < whole.from_msn

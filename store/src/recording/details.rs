@@ -102,7 +102,7 @@ impl RecordingDetails {
     ///
     /// # Errors
     /// [`Error::BadSetting`] naming the first that cannot be.
-    pub(super) fn clean(&self) -> Result<Self, Error> {
+    pub fn clean(&self) -> Result<Self, Error> {
         let description = self.description.replace("\r\n", "\n").trim().to_owned();
         line("description", &description.replace('\n', " "), DESCRIPTION_CHARS_MAX)?;
         if self.thumbnail_ms.is_some_and(|at| at < 0) {

@@ -8,6 +8,7 @@ mod act;
 mod chapter;
 mod cursor;
 mod details;
+mod import;
 mod progress;
 mod retention;
 mod rules;
@@ -36,7 +37,7 @@ words! {
     RecordingStatus, "status";
     /// It runs.
     Recording = "recording",
-    /// It ended, and is being made ready.
+    /// It ended, or is made of a file, and is being made ready.
     Processing = "processing",
     /// It can be watched.
     Available = "available",
@@ -57,7 +58,7 @@ pub struct Recording {
     pub session: String,
     /// Its first segment.
     pub from_msn: u64,
-    /// The segment after its last; `None` while it runs, and only then.
+    /// The segment after its last; `None` while it runs or is made of a file, and only then.
     pub until_msn: Option<u64>,
     /// The renditions it keeps.
     pub renditions: Vec<String>,

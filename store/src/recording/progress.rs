@@ -31,6 +31,34 @@ pub struct NewRecording {
     pub started_ms: i64,
 }
 
+impl NewRecording {
+    /// As it begins.
+    pub(super) fn row(self, now_ms: i64) -> Result<Recording, Error> {
+        Ok(Recording {
+            id: self.id,
+            stream: self.stream,
+            session: self.session,
+            from_msn: self.from_msn,
+            until_msn: None,
+            renditions: self.renditions,
+            details: self.details.clean()?,
+            status: RecordingStatus::Recording,
+            reason: String::new(),
+            stopped: false,
+            started_ms: self.started_ms,
+            ended_ms: None,
+            duration_ms: 0,
+            size_bytes: 0,
+            clip_of: None,
+            vault: None,
+            stored_msn: self.from_msn,
+            trashed_ms: None,
+            created_ms: now_ms,
+            updated_ms: now_ms,
+        })
+    }
+}
+
 /// How much a recording has become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Measured {
@@ -145,7 +173,7 @@ impl Store {
         Ok(after)
     }
 
-    /// All recordings that run or are being made ready. At the start of a server these are the ones the last start left behind.
+    /// All recordings that run or are being made ready, but those that are made of a file ([`Store::unfinished_imports`]). At the start of a server these are the ones the last start left behind.
     ///
     /// # Errors
     /// When the database did not answer.
@@ -153,7 +181,8 @@ impl Store {
         const UNFINISHED: &str = concat!(
             "select ",
             recording_columns!(),
-            " from recordings r where r.status = 'recording' or r.status = 'processing' order by r.started_ms, r.id"
+            " from recordings r where r.status = 'recording' or (r.status = 'processing' and r.until_msn is not null) \
+            order by r.started_ms, r.id"
         );
         let rows = self.database().fetch("list the unfinished recordings", UNFINISHED, &[]).await?;
         rows.iter().map(read_recording).collect()
@@ -223,31 +252,10 @@ pub(super) async fn start(transaction: &mut Transaction, new: &NewRecording, now
     if !transaction.fetch("look for a running recording", RUNNING, &session).await?.is_empty() {
         return Err(Error::RecordedAlready { name: new.stream.clone() });
     }
-    let mut details = new.details.clean()?;
     // What is recorded shows the live, so it lets no more people in. Asked here, as the stream may have changed since the caller did.
-    details.visibility = details.visibility.max(visibility_of(transaction, &new.stream).await?.unwrap_or_default());
-    let recording = Recording {
-        id: new.id.clone(),
-        stream: new.stream.clone(),
-        session: new.session.clone(),
-        from_msn: new.from_msn,
-        until_msn: None,
-        renditions: new.renditions.clone(),
-        details,
-        status: RecordingStatus::Recording,
-        reason: String::new(),
-        stopped: false,
-        started_ms: new.started_ms,
-        ended_ms: None,
-        duration_ms: 0,
-        size_bytes: 0,
-        clip_of: None,
-        vault: None,
-        stored_msn: new.from_msn,
-        trashed_ms: None,
-        created_ms: now_ms,
-        updated_ms: now_ms,
-    };
+    let visibility = visibility_of(transaction, &new.stream).await?.unwrap_or_default();
+    let mut recording = new.clone().row(now_ms)?;
+    recording.details.visibility = recording.details.visibility.max(visibility);
     insert(transaction, &recording).await?;
     Ok(recording)
 }

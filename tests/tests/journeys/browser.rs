@@ -172,7 +172,7 @@ fn the_watch_page_fits_a_phone() {
 
 /// Runs one of the player's browser tests against the server, signed in with its token over TLS.
 #[track_caller]
-fn node_test(server: &Server, script: &str, settings: &[(&str, &str)]) {
+pub fn node_test(server: &Server, script: &str, settings: &[(&str, &str)]) {
     let mut command = Command::new(tool("node"));
     command.args(["--test", script]).current_dir(workspace_dir().join("player")).stdin(Stdio::null());
     command.env("BASE_URL", format!("https://localhost:{}", server.https.port()));

@@ -12,6 +12,7 @@ mod database;
 mod exports;
 mod faults;
 mod health;
+mod imports;
 mod keys;
 mod life;
 mod monitoring;

@@ -1,0 +1,252 @@
+//! The thread that writes an import: it reads a segment's samples, gives them to the packager, and waits until the archive has them.
+
+use archive::{Archive, Pause, Recorder, SessionName, Taken, millis};
+use bytes::{Bytes, BytesMut};
+use demuxer::{Contents, Disk, Index, Sample, Source as _};
+use media::{AccessUnit, Config, FrameRate, MediaTime};
+use packager::{Cut, FilmPackager, FilmTracks, cuts};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// Where a session's timeline begins (`ingest::Normaliser`).
+const BEGIN: MediaTime = MediaTime::from_millis(10_000);
+/// The longest segment: what a replay still reads at once, and what a viewer who seeks waits for.
+pub const SEGMENT_MAX: MediaTime = MediaTime::from_millis(20_000);
+/// What a segment may have: as much as a replay reads at once.
+const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// How long a disk that takes nothing is waited for at a time.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// A disk that fails for so long: the import begins anew later.
+const FAILING_MAX: Duration = Duration::from_secs(60);
+/// When nobody can measure it.
+const USUAL_RATE: FrameRate = FrameRate { num: 30, den: 1 };
+
+/// Where a film is cut.
+#[derive(Debug)]
+pub struct Show {
+    /// In the file's own time.
+    pub cuts: Vec<Cut>,
+    longest: MediaTime,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub enum Ended {
+    Whole,
+    Refused(String),
+    Failed(String),
+    Stopped,
+}
+
+impl Show {
+    /// Cuts a film; the error is a sentence for people.
+    pub fn of(contents: &Contents) -> Result<Self, String> {
+        let pictures: Vec<(MediaTime, bool)> = match &contents.pictures {
+            Some(pictures) => pictures.samples.iter().map(|sample| (sample.pts, sample.sync)).collect(),
+            None => Vec::new(),
+        };
+        let ends = |index: &Option<Index>| index.as_ref().map(|index| index.end);
+        let end = ends(&contents.pictures).max(ends(&contents.sound)).unwrap_or_default();
+        let start = match (pictures.first(), &contents.sound) {
+            (Some((pts, _)), _) => *pts,
+            (None, Some(sound)) => {
+                sound.samples.first().map_or(MediaTime::ZERO, |first| first.pts.max(MediaTime::ZERO))
+            }
+            (None, None) => MediaTime::ZERO,
+        };
+        let cuts = cuts(&pictures, start, end);
+        let length = |cut: &Cut| cut.span.end - cut.span.start;
+        let longest = cuts.iter().map(length).max().unwrap_or_default();
+        if let Some(cut) = cuts.iter().find(|cut| length(cut) > SEGMENT_MAX) {
+            let (at, most) = ((cut.span.start - start).as_secs_f64(), SEGMENT_MAX.as_secs_f64());
+            let shown = contents.pictures.as_ref().map_or(end, |pictures| pictures.end);
+            return Err(if end - shown > MediaTime::from_millis(1_000) && cut.span.end == end {
+                format!(
+                    "The sound goes on for {:.0} s when the pictures have ended; cut it with ffmpeg -i IN -c copy -t {:.3} OUT.mp4.",
+                    (end - shown).as_secs_f64(),
+                    (shown - start).as_secs_f64()
+                )
+            } else {
+                format!(
+                    "No key frame that players can begin with comes for {:.0} s from {at:.0} s on, and at most {most:.0} s are taken; write the file anew with ffmpeg -i IN -c:v libx264 -g 60 -c:a copy OUT.mp4.",
+                    length(cut).as_secs_f64()
+                )
+            });
+        }
+        if cuts.is_empty() {
+            return Err(demuxer::Error::Empty.to_string());
+        }
+        Ok(Self { cuts, longest })
+    }
+
+    fn start(&self) -> MediaTime {
+        self.cuts.first().map_or(MediaTime::ZERO, |cut| cut.span.start)
+    }
+
+    /// How long it is.
+    pub fn duration(&self) -> MediaTime {
+        self.cuts.last().map_or(MediaTime::ZERO, |cut| cut.span.end) - self.start()
+    }
+}
+
+/// Who makes pictures for lists: a key frame in, a JPEG back, or nothing.
+pub type Painter = mpsc::Sender<(AccessUnit, oneshot::Sender<Bytes>)>;
+
+/// Everything the thread needs.
+pub struct Press {
+    pub archive: Archive,
+    pub session: SessionName,
+    pub disk: Disk,
+    pub contents: Contents,
+    pub show: Show,
+    /// When the film began, by the wall clock it is given.
+    pub began: SystemTime,
+    pub pictures: Option<(Painter, MediaTime)>,
+    /// Hundredths.
+    pub progress: Arc<AtomicU8>,
+    pub stop: CancellationToken,
+}
+
+impl Press {
+    /// Writes the session. Blocks until that is done.
+    pub fn run(mut self) -> Ended {
+        let config = |index: &Option<Index>| index.as_ref().map(|index| index.config.clone());
+        let video = config(&self.contents.pictures).and_then(|config| match config {
+            Config::Video(config) => Some(config),
+            Config::Audio(_) => None,
+        });
+        let audio = config(&self.contents.sound).and_then(|config| match config {
+            Config::Audio(config) => Some(config),
+            Config::Video(_) => None,
+        });
+        let tracks = FilmTracks { pictures: video.map(|config| (config, self.frame_rate())), sound: audio };
+        let zero = self.began - BEGIN.to_duration();
+        let session = self.session.session().to_owned();
+        let mut packager = FilmPackager::new(session, tracks, self.show.longest, zero);
+        let mut recorder = match self.archive.recorder(self.session.stream(), packager.window()) {
+            Ok(recorder) => recorder,
+            Err(error) => return Ended::Failed(error.to_string()),
+        };
+        let ended = self.write(&mut packager, &mut recorder, zero);
+        // Also of what is given up: only what is closed can be swept.
+        recorder.end();
+        ended.err().unwrap_or(Ended::Whole)
+    }
+
+    fn write(&mut self, packager: &mut FilmPackager, recorder: &mut Recorder, zero: SystemTime) -> Result<(), Ended> {
+        let all = std::mem::take(&mut self.show.cuts);
+        let shift = BEGIN - all.first().map_or(MediaTime::ZERO, |cut| cut.span.start);
+        let (mut heard, mut newest) = (0, None);
+        for (number, cut) in all.iter().enumerate() {
+            if self.stop.is_cancelled() {
+                return Err(Ended::Stopped);
+            }
+            let (pictures, sound) = self.read(cut, &mut heard, shift)?;
+            let painted = self.paint(pictures.first(), &mut newest);
+            packager.add(cut.span.start + shift..cut.span.end + shift, &pictures, sound);
+            self.wait(|| recorder.take())?;
+            packager.forget();
+            if let Some((pts, jpeg)) = painted {
+                let wall_ms = millis(zero + pts.to_duration());
+                if let Err(error) = self.archive.add_picture(&self.session, wall_ms, &jpeg) {
+                    tracing::debug!(%error, "a picture of an import was not kept");
+                }
+            }
+            let percent = (number + 1) * 100 / all.len();
+            self.progress.store(u8::try_from(percent).unwrap_or(100), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Asks the recorder until it has everything.
+    fn wait(&self, mut take: impl FnMut() -> Taken) -> Result<(), Ended> {
+        let since = Instant::now();
+        loop {
+            match take() {
+                Taken::All => return Ok(()),
+                Taken::Lost => return Err(Ended::Failed("the disk lost a part of it".into())),
+                Taken::Paused(Pause::DiskError) if since.elapsed() > FAILING_MAX => {
+                    return Err(Ended::Failed("the disk fails".into()));
+                }
+                // A full disk is waited for: what was uploaded is safe meanwhile.
+                Taken::Paused(_) => {}
+            }
+            if self.stop.is_cancelled() {
+                return Err(Ended::Stopped);
+            }
+            std::thread::sleep(PATIENCE);
+        }
+    }
+
+    /// The units of a segment, on the session's timeline. `heard` counts the frames of sound that were given.
+    fn read(
+        &self,
+        cut: &Cut,
+        heard: &mut usize,
+        shift: MediaTime,
+    ) -> Result<(Vec<AccessUnit>, Vec<AccessUnit>), Ended> {
+        let pictures = match &self.contents.pictures {
+            Some(index) => self.units(index, &index.samples[cut.pictures.clone()], shift)?,
+            None => Vec::new(),
+        };
+        let sound = match &self.contents.sound {
+            Some(index) => {
+                let rest = index.samples.get(*heard..).unwrap_or_default();
+                let count = rest.iter().position(|sample| sample.pts >= cut.span.end).unwrap_or(rest.len());
+                *heard += count;
+                self.units(index, &rest[..count], shift)?
+            }
+            None => Vec::new(),
+        };
+        Ok((pictures, sound))
+    }
+
+    fn units(&self, index: &Index, samples: &[Sample], shift: MediaTime) -> Result<Vec<AccessUnit>, Ended> {
+        let bytes: u64 = samples.iter().map(|sample| u64::from(sample.bytes)).sum();
+        if bytes > SEGMENT_BYTES_MAX {
+            return Err(Ended::Refused(
+                "More than 64 MiB lie between two key frames; write the file anew with ffmpeg -i IN -c:v libx264 -g 60 -c:a copy OUT.mp4.".into(),
+            ));
+        }
+        let read = || -> io::Result<Vec<AccessUnit>> {
+            let mut buffer = BytesMut::zeroed(bytes as usize);
+            let mut at = 0;
+            for sample in samples {
+                let end = at + sample.bytes as usize;
+                self.disk.read_at(sample.at, &mut buffer[at..end])?;
+                at = end;
+            }
+            let mut data = buffer.freeze();
+            let unit = |sample: &Sample| {
+                let pts = sample.pts + shift;
+                let data = data.split_to(sample.bytes as usize);
+                AccessUnit { config: index.config.clone(), dts: pts, pts, sync: sample.sync, data }
+            };
+            Ok(samples.iter().map(unit).collect())
+        };
+        read().map_err(|error| Ended::Failed(format!("the uploaded file can't be read: {error}")))
+    }
+
+    /// A picture of a segment, unless the one before is recent enough.
+    fn paint(&self, key_frame: Option<&AccessUnit>, newest: &mut Option<MediaTime>) -> Option<(MediaTime, Bytes)> {
+        let ((painter, every), unit) = (self.pictures.as_ref()?, key_frame?);
+        if newest.is_some_and(|newest| unit.pts < newest + *every) {
+            return None;
+        }
+        let (answer, jpeg) = oneshot::channel();
+        painter.blocking_send((unit.clone(), answer)).ok()?;
+        *newest = Some(unit.pts);
+        jpeg.blocking_recv().ok().map(|jpeg| (unit.pts, jpeg))
+    }
+
+    /// About how many pictures there are a second.
+    fn frame_rate(&self) -> FrameRate {
+        let Some(pictures) = &self.contents.pictures else { return USUAL_RATE };
+        let seconds = (pictures.end - self.show.start()).as_secs_f64();
+        FrameRate::nearest(pictures.samples.len() as f64 / seconds).unwrap_or(USUAL_RATE)
+    }
+}

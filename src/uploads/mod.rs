@@ -1,0 +1,525 @@
+//! Files that people send, piece by piece, to become recordings. What came is on the disk before it is acknowledged, so an upload goes
+//! on behind that after any break, a killed server included.
+//!
+//! The API speaks tus 1.0 with browsers and commands, and asks here. A file that is whole is imported ([`crate::recordings::Import`]),
+//! one at a time, and goes when its recording is in the archive. Until then its whole length counts against the archive's quota.
+
+mod note;
+
+use crate::recordings::{Import, Imported, Recordings, Studio};
+use archive::Archive;
+use axum::body::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use note::Note;
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use store::{
+    Actor, NewRecording, RecordingAct, RecordingDetails, RecordingStatus, Store, Visibility, new_recording_id, now_ms,
+};
+use tokio::io::{AsyncWriteExt as _, BufWriter};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// What is collected before it is written.
+const WRITE_BYTES: usize = 1 << 20;
+/// How often it is looked for uploads that nobody goes on with.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// After an import that could not be made now.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// What uploads may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The largest file, bytes.
+    pub bytes_max: u64,
+    /// Files that are on their way or wait for their import.
+    pub uploads_max: usize,
+    /// An upload that no byte comes for is given up after so long.
+    pub idle_max: Duration,
+}
+
+/// Why an upload is not taken, or does not go on. Each is a sentence for people.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("There is no such upload; it ended, was deleted or nobody went on with it. Begin again.")]
+    Unknown,
+    #[error(
+        "The file has {size} bytes, and at most {most} are taken; cut it into several, or raise archive.upload_max_gib."
+    )]
+    TooLarge { size: u64, most: u64 },
+    #[error("The file has no bytes; choose another one.")]
+    Empty,
+    #[error("{most} uploads are on their way or being imported already; wait until one is done, or delete one.")]
+    TooMany { most: usize },
+    #[error(
+        "There is no room for the file and the recording that is made of it, {needed} MiB together; delete recordings, or raise archive.quota_gib."
+    )]
+    NoRoom { needed: u64 },
+    #[error("Another request writes to this upload; wait until it has ended.")]
+    Busy,
+    #[error("The upload is at byte {at}, so nothing can be added elsewhere; ask where it is and go on there.")]
+    Elsewhere { at: u64 },
+    #[error("More came than the file was said to have; begin again with its real size.")]
+    Longer,
+    #[error("This file is whole and being made a recording; delete the recording instead.")]
+    Whole,
+    #[error("The upload broke off; ask where it is and go on there.")]
+    BrokeOff,
+    #[error("This is not an MP4 file; convert it with ffmpeg -i IN -c:v libx264 -c:a aac OUT.mp4 and send that.")]
+    NotMp4,
+    #[error("The disk did not take it; try again, and look at the server's log.")]
+    Disk(#[source] io::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Refused {
+    /// For metrics and programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "no_such_upload",
+            Self::TooLarge { .. } => "too_large",
+            Self::Empty => "empty",
+            Self::TooMany { .. } => "too_many_uploads",
+            Self::NoRoom { .. } => "no_room",
+            Self::Busy => "busy",
+            Self::Elsewhere { .. } => "wrong_offset",
+            Self::Longer => "too_long",
+            Self::Whole => "whole",
+            Self::BrokeOff => "broke_off",
+            Self::NotMp4 => "not_mp4",
+            Self::Disk(_) => "disk",
+            Self::Store(_) => "refused",
+        }
+    }
+}
+
+/// What is asked for with a new upload.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Bytes of the whole file, at least 1.
+    pub size: u64,
+    /// At most 200 characters; may be empty.
+    pub title: String,
+    /// A stream's name, which need not be there.
+    pub stream: String,
+    pub visibility: Visibility,
+    /// Who asks.
+    pub actor: String,
+}
+
+/// How an upload is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadFacts {
+    /// Its id, and that of the recording it becomes.
+    pub id: String,
+    pub title: String,
+    pub stream: String,
+    pub size_bytes: u64,
+    /// How many of them have come.
+    pub offset: u64,
+    /// When it is given up unless more comes; `None` when it is whole.
+    pub expires_ms: Option<i64>,
+    pub created_ms: i64,
+}
+
+/// See the module.
+pub struct Uploads {
+    folder: PathBuf,
+    limits: Limits,
+    archive: Archive,
+    store: Store,
+    epoch: u64,
+    /// Held for a look or a change, never across an await.
+    shelf: Mutex<BTreeMap<String, Arc<Upload>>>,
+    /// A file is whole.
+    whole: Notify,
+}
+
+struct Upload {
+    /// Held for a look or a change, never across an await.
+    note: Mutex<Note>,
+    size: u64,
+    received: AtomicU64,
+    touched_ms: AtomicI64,
+    /// One request writes at a time, and nobody removes what is being written or imported.
+    pen: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Upload {
+    fn new(note: Note, received: u64) -> Arc<Self> {
+        let (size, pen) = (note.size, Arc::default());
+        let (received, touched_ms) = (AtomicU64::new(received), AtomicI64::new(now_ms()));
+        Arc::new(Self { note: Mutex::new(note), size, received, touched_ms, pen })
+    }
+
+    fn offset(&self) -> u64 {
+        self.received.load(Ordering::Acquire)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.offset() == self.size
+    }
+
+    fn note(&self) -> MutexGuard<'_, Note> {
+        self.note.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Uploads {
+    /// Those in a folder, which is made when it is not there. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn open(folder: PathBuf, limits: Limits, (archive, store, epoch): (Archive, Store, u64)) -> io::Result<Self> {
+        let mut shelf = BTreeMap::new();
+        for (note, received) in Note::all(&folder)? {
+            archive.lodge(note.size, 0);
+            // More than was announced can only be damage.
+            shelf.insert(note.id.clone(), Upload::new(note.clone(), received.min(note.size)));
+        }
+        let (shelf, whole) = (Mutex::new(shelf), Notify::new());
+        Ok(Self { folder, limits, archive, store, epoch, shelf, whole })
+    }
+
+    /// What uploads may be.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// All of them, oldest first.
+    pub fn list(&self) -> Vec<UploadFacts> {
+        let all: Vec<_> = self.shelf().values().cloned().collect();
+        all.iter().map(|upload| self.facts(upload)).collect()
+    }
+
+    /// How one is.
+    ///
+    /// # Errors
+    /// [`Refused::Unknown`].
+    pub fn show(&self, id: &str) -> Result<UploadFacts, Refused> {
+        Ok(self.facts(&*self.find(id)?))
+    }
+
+    /// Takes a new one on, and reserves its room.
+    ///
+    /// # Errors
+    /// When it is too large, when there are too many, when there is no room, or for what can't be said of a recording.
+    pub async fn create(&self, wish: Wish) -> Result<UploadFacts, Refused> {
+        self.refuse(&wish)?;
+        store::check_name(&wish.stream)?;
+        let details = RecordingDetails { title: wish.title.clone(), ..RecordingDetails::default() };
+        let title = details.clean()?.title;
+        let id = new_recording_id();
+        let note = Note::new(id.clone(), wish.size, (title, wish.stream, wish.visibility), wish.actor);
+        let upload = Upload::new(note.clone(), 0);
+        {
+            let mut shelf = self.shelf();
+            if shelf.len() >= self.limits.uploads_max {
+                return Err(Refused::TooMany { most: self.limits.uploads_max });
+            }
+            shelf.insert(id.clone(), Arc::clone(&upload));
+        }
+        self.archive.lodge(wish.size, 0);
+        let folder = self.folder.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            OpenOptions::new().create_new(true).write(true).open(Note::media(&folder, &note.id))?.sync_all()?;
+            note.write(&folder)
+        });
+        if let Err(error) = written.await.map_err(io::Error::other).flatten() {
+            self.drop_from_shelf(&id);
+            return Err(Refused::Disk(error));
+        }
+        Ok(self.facts(&upload))
+    }
+
+    fn refuse(&self, wish: &Wish) -> Result<(), Refused> {
+        let (size, most) = (wish.size, self.limits.bytes_max);
+        if size == 0 {
+            return Err(Refused::Empty);
+        }
+        if size > most {
+            return Err(Refused::TooLarge { size, most });
+        }
+        let promised = self.shelf().values().map(|upload| upload.size - upload.offset()).sum();
+        // The file is there until its recording is.
+        if !self.archive.has_room(size.saturating_mul(2), promised) {
+            return Err(Refused::NoRoom { needed: (size.saturating_mul(2)).div_ceil(1 << 20) });
+        }
+        Ok(())
+    }
+
+    /// Adds what comes to an upload, from `offset` on. What is acknowledged is on the disk; of what broke off, what came is kept too. One that
+    /// begins as no MP4 file does is deleted.
+    ///
+    /// # Errors
+    /// When it can't go on there, when it breaks off, or when the disk does not take it.
+    pub async fn append<E>(
+        &self,
+        id: &str,
+        offset: u64,
+        pieces: impl Stream<Item = Result<Bytes, E>> + Send,
+    ) -> Result<UploadFacts, Refused> {
+        let upload = self.find(id)?;
+        let pen = Arc::clone(&upload.pen).try_lock_owned().map_err(|_| Refused::Busy)?;
+        let at = upload.offset();
+        if offset != at {
+            return Err(Refused::Elsewhere { at });
+        }
+        if upload.is_whole() {
+            return Ok(self.facts(&upload));
+        }
+        let taken = self.take(&upload, at, pieces).await;
+        upload.touched_ms.store(now_ms(), Ordering::Relaxed);
+        if matches!(taken, Err(Refused::NotMp4)) {
+            // Nothing that comes behind it makes it one.
+            self.discard(&upload).await?;
+        }
+        drop(pen);
+        taken?;
+        if upload.is_whole() {
+            // It is tried again when the database is back.
+            if let Err(error) = self.make_row(&upload).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, upload = id, "an uploaded file is whole, and its recording can't be noted yet");
+            }
+            self.whole.notify_one();
+        }
+        Ok(self.facts(&upload))
+    }
+
+    async fn take<E>(
+        &self,
+        upload: &Upload,
+        at: u64,
+        pieces: impl Stream<Item = Result<Bytes, E>>,
+    ) -> Result<(), Refused> {
+        let path = Note::media(&self.folder, &upload.note().id);
+        let mut file = tokio::fs::OpenOptions::new().write(true).open(path).await.map_err(Refused::Disk)?;
+        // What was written behind it was never acknowledged.
+        file.set_len(at).await.map_err(Refused::Disk)?;
+        tokio::io::AsyncSeekExt::seek(&mut file, io::SeekFrom::Start(at)).await.map_err(Refused::Disk)?;
+        let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
+        let mut pieces = pin!(pieces);
+        let (mut came, mut outcome) = (at, Ok(()));
+        while let Some(piece) = pieces.next().await {
+            let Ok(piece) = piece else {
+                outcome = Err(Refused::BrokeOff);
+                break;
+            };
+            if came == 0 && piece.len() >= 8 && !looks_like_mp4(&piece) {
+                return Err(Refused::NotMp4);
+            }
+            let room = usize::try_from(upload.size - came).unwrap_or(usize::MAX);
+            if piece.len() > room {
+                return Err(Refused::Longer);
+            }
+            if let Err(error) = file.write_all(&piece).await {
+                outcome = Err(Refused::Disk(error));
+                break;
+            }
+            came += piece.len() as u64;
+        }
+        let kept = async {
+            file.flush().await?;
+            file.get_ref().sync_data().await?;
+            file.get_ref().metadata().await.map(|file| file.len())
+        };
+        match kept.await {
+            Ok(length) => {
+                metrics::counter!("weir_upload_bytes_total").increment(length.saturating_sub(at));
+                upload.received.store(length.min(upload.size), Ordering::Release);
+                outcome
+            }
+            Err(error) => Err(Refused::Disk(error)),
+        }
+    }
+
+    /// Deletes an upload that is not whole.
+    ///
+    /// # Errors
+    /// When there is none, when it is written to, or when it is whole.
+    pub async fn remove(&self, id: &str) -> Result<(), Refused> {
+        let upload = self.find(id)?;
+        let _pen = Arc::clone(&upload.pen).try_lock_owned().map_err(|_| Refused::Busy)?;
+        if upload.is_whole() {
+            return Err(Refused::Whole);
+        }
+        self.discard(&upload).await
+    }
+
+    async fn discard(&self, upload: &Upload) -> Result<(), Refused> {
+        let (folder, id) = (self.folder.clone(), upload.note().id.clone());
+        let removed = {
+            let id = id.clone();
+            tokio::task::spawn_blocking(move || Note::remove(&folder, &id)).await
+        };
+        removed.map_err(io::Error::other).flatten().map_err(Refused::Disk)?;
+        self.drop_from_shelf(&id);
+        Ok(())
+    }
+
+    /// Imports what is whole, one after the other, and gives up what nobody goes on with, until `stop`.
+    pub async fn run(self: Arc<Self>, recordings: Arc<Recordings>, studio: Studio, stop: CancellationToken) {
+        self.fail_lost().await;
+        loop {
+            let is_all = tokio::select! {
+                is_all = self.round(&recordings, &studio) => is_all,
+                () = stop.cancelled() => return,
+            };
+            let pause = if is_all { LOOK_EVERY } else { AGAIN };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.whole.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Whether nothing has to be tried again.
+    async fn round(&self, recordings: &Arc<Recordings>, studio: &Studio) -> bool {
+        let mut is_all = true;
+        let all: Vec<_> = self.shelf().values().cloned().collect();
+        for upload in all {
+            let Ok(_pen) = Arc::clone(&upload.pen).try_lock_owned() else { continue };
+            if upload.is_whole() {
+                is_all &= self.import(&upload, recordings, studio).await;
+            } else if now_ms() >= self.expires_ms(&upload) {
+                tracing::info!(upload = upload.note().id, "nobody went on with an upload, so it is given up");
+                metrics::counter!("weir_upload_expired_total").increment(1);
+                is_all &= self.discard(&upload).await.is_ok();
+            }
+        }
+        metrics::gauge!("weir_uploads").set(self.shelf().len() as f64);
+        is_all
+    }
+
+    /// Makes a recording of a whole file; whether that is done with.
+    async fn import(&self, upload: &Upload, recordings: &Arc<Recordings>, studio: &Studio) -> bool {
+        if let Err(error) = self.make_row(upload).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the recording of an uploaded file can't be noted yet");
+            return false;
+        }
+        let note = upload.note().clone();
+        let row = match self.store.recording(&note.id).await {
+            Ok(row) => row,
+            Err(_) => return false,
+        };
+        let is_due = row.as_ref().is_some_and(|row| row.is_import());
+        let imported = if is_due {
+            let (id, stream, file) = (note.id.clone(), note.stream.clone(), Note::media(&self.folder, &note.id));
+            recordings.import(Import { id, stream, file, epoch: self.epoch }, studio).await
+        } else if row.is_some_and(|row| row.status == RecordingStatus::Available) {
+            // The server died when it was made, and before the file was removed.
+            Imported::Whole
+        } else {
+            Imported::Unwanted
+        };
+        let outcome = match &imported {
+            Imported::Whole => "whole",
+            Imported::Refused(_) => "refused",
+            Imported::Unwanted => "unwanted",
+            Imported::Again(_) => "again",
+        };
+        metrics::counter!("weir_imports_total", "outcome" => outcome).increment(1);
+        match imported {
+            Imported::Again(reason) => {
+                tracing::warn!(reason, recording = note.id, "an import could not be made; it is begun anew");
+                return false;
+            }
+            Imported::Refused(reason) => tracing::info!(reason, recording = note.id, "nothing can be made of a file"),
+            Imported::Whole | Imported::Unwanted => {}
+        }
+        self.discard(upload).await.is_ok()
+    }
+
+    /// Makes sure that the recording's row was made once. One that was deleted is not made again.
+    async fn make_row(&self, upload: &Upload) -> Result<(), Refused> {
+        let mut note = upload.note().clone();
+        if note.has_row {
+            return Ok(());
+        }
+        let details = RecordingDetails {
+            title: note.title.clone(),
+            visibility: note.visibility(),
+            ..RecordingDetails::default()
+        };
+        let new = NewRecording {
+            id: note.id.clone(),
+            stream: note.stream.clone(),
+            session: format!("i{:x}-{}", now_ms(), self.epoch),
+            from_msn: 0,
+            renditions: vec!["source".to_owned()],
+            details,
+            started_ms: note.created_ms,
+        };
+        let actor = Actor::Api(note.actor.clone());
+        self.store.perform_on_recording(&actor, &RecordingAct::Import(new), now_ms()).await?;
+        note.has_row = true;
+        *upload.note() = note.clone();
+        let folder = self.folder.clone();
+        let written = tokio::task::spawn_blocking(move || note.write(&folder)).await;
+        written.map_err(io::Error::other).flatten().map_err(Refused::Disk)
+    }
+
+    /// Imports whose file is gone, with a folder that somebody removed, can't be made any more.
+    async fn fail_lost(&self) {
+        let Ok(imports) = self.store.unfinished_imports().await else { return };
+        for lost in imports.iter().filter(|import| !self.shelf().contains_key(&import.id)) {
+            let reason = "The uploaded file is gone from the server; upload it again.";
+            if let Err(error) = self.store.fail_import(&lost.id, reason, now_ms()).await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a lost import could not be noted");
+            }
+        }
+    }
+
+    fn drop_from_shelf(&self, id: &str) {
+        if let Some(upload) = self.shelf().remove(id) {
+            self.archive.lodge(0, upload.size);
+        }
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<Upload>, Refused> {
+        self.shelf().get(id).cloned().ok_or(Refused::Unknown)
+    }
+
+    fn expires_ms(&self, upload: &Upload) -> i64 {
+        let idle_ms = i64::try_from(self.limits.idle_max.as_millis()).unwrap_or(i64::MAX);
+        upload.touched_ms.load(Ordering::Relaxed).saturating_add(idle_ms)
+    }
+
+    fn facts(&self, upload: &Upload) -> UploadFacts {
+        let (offset, is_whole) = (upload.offset(), upload.is_whole());
+        let note = upload.note();
+        UploadFacts {
+            id: note.id.clone(),
+            title: note.title.clone(),
+            stream: note.stream.clone(),
+            size_bytes: note.size,
+            offset,
+            expires_ms: (!is_whole).then(|| self.expires_ms(upload)),
+            created_ms: note.created_ms,
+        }
+    }
+
+    /// A panic can't leave these short sections half done, so poison is ignored.
+    fn shelf(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Upload>>> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a file may be one, by its first box: so that nobody waits for ten gigabytes of something else.
+fn looks_like_mp4(first: &[u8]) -> bool {
+    let kinds: [&[u8]; 9] = [b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid"];
+    first.get(4..8).is_some_and(|kind| kinds.contains(&kind))
+}
+
+#[cfg(test)]
+mod tests;

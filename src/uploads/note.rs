@@ -1,0 +1,108 @@
+//! What is known of an upload, beside its bytes: one small file each, so that a server that was killed goes on with it.
+
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use store::Visibility;
+
+/// Longer ones are none of ours.
+const NOTE_BYTES_MAX: u64 = 64 << 10;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Its id, which becomes the recording's.
+    pub id: String,
+    /// How long the whole file is, bytes.
+    pub size: u64,
+    /// What the recording is to be called.
+    pub title: String,
+    /// The stream it is to belong to.
+    pub stream: String,
+    /// `public`, `unlisted` or `private`.
+    visibility: String,
+    /// When it was announced, milliseconds since 1970.
+    pub created_ms: i64,
+    /// Who announced it, for the audit.
+    pub actor: String,
+    /// The recording's row was made.
+    pub has_row: bool,
+}
+
+impl Note {
+    pub fn new(
+        id: String,
+        size: u64,
+        (title, stream, visibility): (String, String, Visibility),
+        actor: String,
+    ) -> Self {
+        let (visibility, created_ms) = (visibility.as_str().to_owned(), store::now_ms());
+        Self { id, size, title, stream, visibility, created_ms, actor, has_row: false }
+    }
+
+    pub fn visibility(&self) -> Visibility {
+        self.visibility.parse().unwrap_or(Visibility::Private)
+    }
+
+    /// Where it is noted.
+    fn path(folder: &Path, id: &str) -> PathBuf {
+        folder.join(format!("{id}.json"))
+    }
+
+    /// Where the bytes are.
+    pub fn media(folder: &Path, id: &str) -> PathBuf {
+        folder.join(format!("{id}.part"))
+    }
+
+    /// Writes it, whole or not at all. Blocks on the disk.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        let (path, fresh) = (Self::path(folder, &self.id), folder.join(format!("{}.new", self.id)));
+        let mut file = File::create(&fresh)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_all()?;
+        fs::rename(fresh, path)?;
+        File::open(folder)?.sync_all()
+    }
+
+    /// Removes the bytes and then the note. What is not there is no fault. Blocks on the disk.
+    pub fn remove(folder: &Path, id: &str) -> io::Result<()> {
+        for path in [Self::media(folder, id), Self::path(folder, id)] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// All that are in a folder, which is made when it is not there, each with how many bytes have come. What is no upload is left alone,
+    /// and bytes without a note are removed. Blocks on the disk.
+    pub fn all(folder: &Path) -> io::Result<Vec<(Self, u64)>> {
+        fs::create_dir_all(folder)?;
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let Some(id) = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned) else { continue };
+            let ending = path.extension().and_then(|ending| ending.to_str());
+            match ending {
+                Some("json") => {
+                    let is_small = fs::metadata(&path)?.len() <= NOTE_BYTES_MAX;
+                    let text = if is_small { fs::read(&path)? } else { Vec::new() };
+                    match serde_json::from_slice::<Self>(&text) {
+                        Ok(note) if note.id == id => {
+                            let received = fs::metadata(Self::media(folder, &id)).map_or(0, |media| media.len());
+                            found.push((note, received));
+                        }
+                        _ => tracing::warn!(file = %path.display(), "an upload's note can't be read; it is left alone"),
+                    }
+                }
+                Some("new") => fs::remove_file(&path)?,
+                Some("part") if !Self::path(folder, &id).exists() => fs::remove_file(&path)?,
+                _ => {}
+            }
+        }
+        found.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+        Ok(found)
+    }
+}

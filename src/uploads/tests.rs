@@ -1,0 +1,107 @@
+use super::*;
+use archive::Settings;
+use futures_util::stream;
+use store::Location;
+use tempfile::TempDir;
+
+const MP4: &[u8] = b"\0\0\0\x0cftypisom and more of it";
+
+struct Bed {
+    folder: TempDir,
+    archive: Archive,
+    store: Store,
+}
+
+impl Bed {
+    async fn new(quota_bytes: Option<u64>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { quota_bytes, reserve_bytes: 0, ..Settings::default() };
+        let archive = Archive::open(&folder.path().join("archive"), settings).unwrap();
+        let store = Store::open(&Location::parse("", folder.path()).unwrap()).await.unwrap();
+        Self { folder, archive, store }
+    }
+
+    fn open(&self, limits: Limits) -> Uploads {
+        let folder = self.folder.path().join("uploads");
+        Uploads::open(folder, limits, (self.archive.clone(), self.store.clone(), 1)).unwrap()
+    }
+}
+
+const LIMITS: Limits = Limits { bytes_max: 1 << 20, uploads_max: 2, idle_max: Duration::from_secs(3_600) };
+
+fn wish(size: u64) -> Wish {
+    let (stream, actor) = ("uploads".to_owned(), "127.0.0.1".to_owned());
+    Wish { size, title: "A film".into(), stream, visibility: Visibility::Public, actor }
+}
+
+fn pieces(data: &[u8]) -> impl Stream<Item = Result<Bytes, ()>> + Send + use<> {
+    stream::iter([Ok(Bytes::copy_from_slice(data))])
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_restart() {
+    let bed = Bed::new(None).await;
+    let uploads = bed.open(LIMITS);
+    let id = uploads.create(wish(MP4.len() as u64)).await.unwrap().id;
+    assert_eq!(uploads.append(&id, 0, pieces(&MP4[..10])).await.unwrap().offset, 10);
+    let broken = stream::iter([Ok(Bytes::from_static(&MP4[10..15])), Err(())]);
+    assert!(matches!(uploads.append(&id, 10, broken).await, Err(Refused::BrokeOff)));
+    assert_eq!(uploads.show(&id).unwrap().offset, 15, "what came before it broke off is kept");
+    drop(uploads);
+    let uploads = bed.open(LIMITS);
+    let facts = uploads.show(&id).unwrap();
+    assert_eq!((facts.offset, facts.title.as_str()), (15, "A film"));
+    assert!(matches!(uploads.append(&id, 10, pieces(b"x")).await, Err(Refused::Elsewhere { at: 15 })));
+    let whole = uploads.append(&id, 15, pieces(&MP4[15..])).await.unwrap();
+    assert_eq!((whole.offset, whole.expires_ms), (MP4.len() as u64, None));
+    let media = std::fs::read(bed.folder.path().join(format!("uploads/{id}.part"))).unwrap();
+    assert_eq!(media, MP4);
+    let row = bed.store.recording(&id).await.unwrap().expect("its recording");
+    assert!(row.is_import());
+    assert!(matches!(uploads.remove(&id).await, Err(Refused::Whole)));
+}
+
+#[tokio::test]
+async fn a_second_writer_is_refused_while_the_first_writes() {
+    let bed = Bed::new(None).await;
+    let uploads = Arc::new(bed.open(LIMITS));
+    let id = uploads.create(wish(64)).await.unwrap().id;
+    let (sender, first) = tokio::sync::mpsc::channel::<Result<Bytes, ()>>(1);
+    let first = stream::unfold(first, |mut first| async move { Some((first.recv().await?, first)) });
+    let writer = tokio::spawn({
+        let (uploads, id) = (Arc::clone(&uploads), id.clone());
+        async move { uploads.append(&id, 0, first).await.map(|facts| facts.offset) }
+    });
+    // The second one can only be sent when the first is taken, and that is when the writer writes.
+    for _ in 0..3 {
+        sender.send(Ok(Bytes::from_static(&MP4[..16]))).await.unwrap();
+    }
+    assert!(matches!(uploads.append(&id, 0, pieces(MP4)).await, Err(Refused::Busy)));
+    assert!(matches!(uploads.remove(&id).await, Err(Refused::Busy)));
+    drop(sender);
+    assert_eq!(writer.await.unwrap().unwrap(), 48);
+}
+
+#[tokio::test]
+async fn limits_are_told_in_words() {
+    let bed = Bed::new(Some(1 << 20)).await;
+    let uploads = bed.open(LIMITS);
+    let large = uploads.create(wish(10 << 30)).await.unwrap_err().to_string();
+    assert!(large.starts_with("The file has 10737418240 bytes, and at most 1048576 are taken"), "{large}");
+    assert!(matches!(uploads.create(wish(0)).await, Err(Refused::Empty)));
+    let much = uploads.create(wish(600 << 10)).await.unwrap_err();
+    assert!(matches!(much, Refused::NoRoom { needed: 2 }), "the file and the recording are over the quota: {much}");
+    let id = uploads.create(wish(100)).await.unwrap().id;
+    assert_eq!(bed.archive.usage().bytes, 100, "it counts from the start");
+    let other = uploads.create(wish(100)).await.unwrap().id;
+    assert!(matches!(uploads.create(wish(100)).await, Err(Refused::TooMany { most: 2 })));
+    let long = [MP4, &[0; 100]].concat();
+    assert!(matches!(uploads.append(&id, 0, pieces(&long)).await, Err(Refused::Longer)));
+    uploads.remove(&id).await.unwrap();
+    assert_eq!(bed.archive.usage().bytes, 100, "the other one");
+    assert!(matches!(uploads.show(&id), Err(Refused::Unknown)));
+    assert_eq!(std::fs::read_dir(bed.folder.path().join("uploads")).unwrap().count(), 2);
+    assert!(matches!(uploads.append(&other, 0, pieces(b"Dear diary")).await, Err(Refused::NotMp4)));
+    assert_eq!(bed.archive.usage().bytes, 0, "what is no film is not kept");
+    assert_eq!(std::fs::read_dir(bed.folder.path().join("uploads")).unwrap().count(), 0);
+}

@@ -6,6 +6,7 @@
 mod doorman;
 pub mod hub;
 mod journal;
+mod porter;
 mod rehearsal;
 pub mod replay;
 mod session;
@@ -14,6 +15,7 @@ mod view;
 
 pub use doorman::{Doorman, TestCardPass, stop_left};
 pub use hub::Hub;
+pub use porter::Porter;
 pub use replay::Replays;
 pub use settings::Settings;
 pub use view::View;
@@ -22,6 +24,7 @@ use crate::copies::Copies;
 use crate::recordings::Recordings;
 use ingest::session::Reason;
 use playout::Playout;
+use rtspout::Rtsp;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::{Store, now_ms};
@@ -43,6 +46,8 @@ pub struct Context {
     pub epoch: u64,
     /// The way out over RTMP, unless it is off.
     pub playout: Option<Playout>,
+    /// The way out over RTSP, when it is on.
+    pub rtsp: Option<Arc<Rtsp>>,
     /// Recordings that are being replayed.
     pub replays: Replays,
     /// What is kept of sessions.

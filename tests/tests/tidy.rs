@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tests::workspace_dir;
 
 /// Imports go from a higher floor to a lower one, never sideways. A new crate gets its line here when it is made.
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("gatehouse", 0),
     ("media", 0),
     ("rtmp", 1),
@@ -19,6 +19,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("ingest", 2),
     ("playout", 2),
     ("restream", 2),
+    ("rtspout", 2),
     ("transcoder", 2),
     ("origin", 2),
     ("archive", 2),

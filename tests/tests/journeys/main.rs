@@ -19,6 +19,7 @@ mod playout;
 mod publish;
 mod recordings;
 mod replays;
+mod rtsp;
 mod serving;
 mod sessions;
 mod slate;

@@ -111,6 +111,11 @@ impl BoxOffice {
         self.keys().verify(ticket, PlaybackScope::Vod(recording), now_ms()).is_ok()
     }
 
+    /// Whether a ticket opens a stream now, be that private or not.
+    pub fn opens_stream(&self, stream: &str, ticket: &str) -> bool {
+        self.keys().verify(ticket, PlaybackScope::Live(stream), now_ms()).is_ok()
+    }
+
     /// How long a ticket lasts from now on by its own word; nothing is checked.
     pub fn lasts(&self, ticket: &str) -> Duration {
         let left_ms = playback_expiry_ms(ticket).map_or(0, |expires_ms| expires_ms.saturating_sub(now_ms()));

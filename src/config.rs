@@ -12,12 +12,14 @@ mod health;
 mod listen;
 mod playout;
 mod restream;
+mod rtsp;
 mod vault;
 
 pub use archive::{ArchiveConfig, WhenFull};
 pub use listen::Listen;
 pub use playout::PlayoutConfig;
 pub use restream::RestreamConfig;
+pub use rtsp::RtspConfig;
 pub use vault::VaultConfig;
 
 use anyhow::{Context as _, bail};
@@ -71,6 +73,8 @@ pub struct Config {
     pub vault: VaultConfig,
     /// Copies for other servers.
     pub restream: RestreamConfig,
+    /// Players and studio tools that take RTSP.
+    pub rtsp: RtspConfig,
     /// From where on a streamer is told that something is wrong.
     pub health: Limits,
     /// Logs.
@@ -194,6 +198,7 @@ impl Default for Config {
             archive: ArchiveConfig::default(),
             vault: VaultConfig::default(),
             restream: RestreamConfig::default(),
+            rtsp: RtspConfig::default(),
             health: Limits::default(),
             log: LogConfig::default(),
         }
@@ -414,6 +419,10 @@ impl Config {
                 "archive.when_full is \"delete_oldest\", which deletes what is copied elsewhere; set vault.kind as well"
             );
         }
+        in_range("rtsp.readers_max", self.rtsp.readers_max, 1, 10_000)?;
+        in_range("rtsp.readers_per_address_max", self.rtsp.readers_per_address_max, 1, 10_000)?;
+        in_range("rtsp.worker_memory_mib", self.rtsp.worker_memory_mib, 64, 65_536)?;
+        self.rtsp.check()?;
         health::check(&self.health)?;
         ladder_text(&self.transcode.ladder).context("transcode.ladder")?;
         if self.transcode.encoder.parse::<EncoderChoice>().is_err() {

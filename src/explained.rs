@@ -53,6 +53,7 @@ mod tests {
             "ingest/src",
             "playout/src",
             "restream/src",
+            "rtspout/src",
             "origin/src",
             "transcoder/src",
             "packager/src",

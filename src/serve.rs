@@ -5,7 +5,7 @@ use crate::box_office::BoxOffice;
 use crate::config::{Config, Listen};
 use crate::copies::Copies;
 use crate::first_start::{self, Start};
-use crate::live::{Context, Doorman, Hub, Replays, Settings, TestCardPass, View};
+use crate::live::{Context, Doorman, Hub, Porter, Replays, Settings, TestCardPass, View};
 use crate::recordings::{Recordings, Studio, take_care};
 use crate::uploads::Uploads;
 use crate::usage::Meter;
@@ -19,6 +19,7 @@ use ingest::Ingest;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use origin::Web;
 use playout::Playout;
+use rtspout::Rtsp;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -87,6 +88,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         copies: Arc::new(copies_to_others),
         hub: Arc::new(Hub::default()),
         playout: playout_limits.map(Playout::new),
+        rtsp: config.rtsp.settings().map(|settings| Arc::new(Rtsp::new(settings, stop.clone()))),
         epoch: start.epoch,
         settings: Settings {
             ladder: config.ladder(),
@@ -191,7 +193,7 @@ impl Server {
         let router = self.router(&view, &addresses, start);
         let web = Arc::new(Web::new(router, web_limits));
         let ingest = Arc::new(Ingest::new(Doorman::new(Arc::clone(&context)), ingest_limits));
-        let Doors { http, https, rtmp, rtmps } = self.doors;
+        let Doors { http, https, rtmp, rtmps, rtsp, rtsps } = self.doors;
         // Before any door is served, so that viewers find their playlists and publishers their sessions.
         context.recordings.settle().await;
         context.restore_sessions().await;
@@ -206,6 +208,16 @@ impl Server {
         }
         if let Some(listener) = rtmps {
             background.spawn(Arc::clone(&ingest).serve(listener, Some(self.certificates.rtmps()), stop.clone()));
+        }
+        if let Some(readers) = &context.rtsp {
+            let porter = Porter::new(Arc::clone(&context), self.config.rtsp.users());
+            let porter = Arc::new(porter);
+            if let Some(listener) = rtsp {
+                background.spawn(Arc::clone(readers).serve(listener, None, Arc::clone(&porter)));
+            }
+            if let Some(listener) = rtsps {
+                background.spawn(Arc::clone(readers).serve(listener, Some(self.certificates.rtmps()), porter));
+            }
         }
         {
             let (store, stop) = (context.store.clone(), stop_http.clone());
@@ -328,6 +340,8 @@ struct Doors {
     https: Option<TcpListener>,
     rtmp: Option<TcpListener>,
     rtmps: Option<TcpListener>,
+    rtsp: Option<TcpListener>,
+    rtsps: Option<TcpListener>,
 }
 
 /// Where the listeners really are; also the content of `DATA/run.json`.
@@ -338,15 +352,20 @@ struct Addresses {
     https: Option<SocketAddr>,
     rtmp: Option<SocketAddr>,
     rtmps: Option<SocketAddr>,
+    rtsp: Option<SocketAddr>,
+    rtsps: Option<SocketAddr>,
 }
 
 impl Doors {
     async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let [rtsp, rtsps] = config.rtsp.listens();
         let doors = Self {
             http: bind("http", config.http).await?,
             https: bind("https", config.https).await?,
             rtmp: bind("rtmp", config.rtmp).await?,
             rtmps: bind("rtmps", config.rtmps).await?,
+            rtsp: bind("rtsp.listen", rtsp).await?,
+            rtsps: bind("rtsp.tls_listen", rtsps).await?,
         };
         if doors.http.is_none() && doors.https.is_none() {
             bail!("both http and https are off, so nobody could watch; give one of them an address");
@@ -362,29 +381,32 @@ impl Doors {
             https: of(&self.https)?,
             rtmp: of(&self.rtmp)?,
             rtmps: of(&self.rtmps)?,
+            rtsp: of(&self.rtsp)?,
+            rtsps: of(&self.rtsps)?,
         })
     }
 }
 
 async fn bind(name: &str, listen: Listen) -> anyhow::Result<Option<TcpListener>> {
     let Some(address) = listen.address() else { return Ok(None) };
+    // Keys of a section have no flag.
+    let setting = if name.contains('.') { name.to_owned() } else { format!("--{name} ADDRESS:PORT") };
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             bail!(
-                "the {name} port {} is taken by another program; stop it or choose another with --{name} ADDRESS:PORT",
+                "the {name} port {} is taken by another program; stop it or choose another with {setting}",
                 address.port()
             )
         }
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             bail!(
-                "this user may not listen on the {name} port {}; choose one above 1023 with --{name} ADDRESS:PORT",
+                "this user may not listen on the {name} port {}; choose one above 1023 with {setting}",
                 address.port()
             )
         }
-        Err(error) => Err(error).with_context(|| {
-            format!("can't listen on {address} for {name}; choose another address with --{name} ADDRESS:PORT")
-        }),
+        Err(error) => Err(error)
+            .with_context(|| format!("can't listen on {address} for {name}; choose another address with {setting}")),
     }
 }
 
@@ -500,6 +522,9 @@ fn announce(config: &Config, addresses: &Addresses, start: &Start) {
         }
         (_, Some(https)) => println!("  Dashboard       https://{host}:{}/dashboard", https.port()),
         (_, None) => {}
+    }
+    if let Some(rtsp) = addresses.rtsp {
+        println!("  RTSP            rtsp://{host}:{}/{}", rtsp.port(), demo::STREAM);
     }
     println!("  API token       in {}", start.token_file.display());
     println!("  Data            in {}", config.data_dir.display());

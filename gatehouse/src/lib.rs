@@ -1,5 +1,5 @@
-//! What every door needs, whatever is spoken behind it: how connections are accepted, who counts as one neighbour, and
-//! how those who are turned away are counted and logged. And what both ways of a connection ask for: how long its network takes
+//! What every door needs, whatever is spoken behind it: how connections are accepted, who counts as one neighbour, how often one
+//! may guess, and how those who are turned away are counted and logged. And what both ways of a connection ask for: how long its network takes
 //! there and back, and how long whoever was turned away waits before the next try.
 //!
 //! It speaks no protocol, knows no stream and decides about nobody; `ingest` and `origin` do, each by its own limits. It
@@ -19,12 +19,14 @@
 
 mod acceptor;
 mod backoff;
+mod guesses;
 mod neighbourhood;
 mod refusals;
 mod round_trip;
 
 pub use acceptor::Acceptor;
 pub use backoff::Backoff;
+pub use guesses::Guesses;
 pub use neighbourhood::Neighbourhood;
 pub use refusals::Refusals;
 pub use round_trip::round_trip;

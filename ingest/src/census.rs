@@ -1,14 +1,11 @@
 use crate::Limits;
-use gatehouse::Neighbourhood;
-use std::collections::{BTreeMap, HashMap};
+use gatehouse::{Guesses, Neighbourhood};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Neighbourhoods whose failed keys are remembered; beyond, all others count as over their budget.
-const FAILING_MAX: usize = 8192;
-const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 /// A connection that sends keeps its place for this long whoever comes: five round trips of a slow uplink, enough to show a
 /// key.
 const GRACE: Duration = Duration::from_secs(1);
@@ -24,7 +21,7 @@ pub(crate) struct Census {
     per_address: usize,
     per_loopback: usize,
     total: usize,
-    failures_max: u32,
+    guesses: Guesses,
     /// Held for one pass over the places, never across an await.
     state: Mutex<State>,
 }
@@ -34,7 +31,6 @@ struct State {
     /// In order of arrival.
     places: BTreeMap<u64, Place>,
     arrivals: u64,
-    failures: HashMap<Neighbourhood, Failures>,
 }
 
 #[derive(Debug)]
@@ -44,12 +40,6 @@ struct Place {
     has_spoken: bool,
     is_refused: bool,
     give_way: CancellationToken,
-}
-
-#[derive(Debug)]
-struct Failures {
-    since: Instant,
-    count: u32,
 }
 
 /// The place of one unauthenticated connection; dropping it gives the place back.
@@ -85,7 +75,7 @@ impl Census {
             per_address: limits.unauthenticated_per_address as usize,
             per_loopback: limits.unauthenticated_per_loopback as usize,
             total: limits.unauthenticated_total as usize,
-            failures_max: limits.failed_keys_per_minute,
+            guesses: Guesses::new(limits.failed_keys_per_minute),
             state: Mutex::default(),
         }
     }
@@ -110,20 +100,7 @@ impl Census {
 
     /// Counts a failed key; true when the budget of the neighbourhood is used up and the answer shall be late.
     pub(crate) fn failed_key(&self, peer: IpAddr, now: Instant) -> bool {
-        let from = Neighbourhood::from(peer);
-        let failures = &mut self.state().failures;
-        if failures.len() >= FAILING_MAX && !failures.contains_key(&from) {
-            failures.retain(|_, f| now.saturating_duration_since(f.since) < FAILURE_WINDOW);
-            if failures.len() >= FAILING_MAX {
-                return true;
-            }
-        }
-        let own = failures.entry(from).or_insert(Failures { since: now, count: 0 });
-        if now.saturating_duration_since(own.since) >= FAILURE_WINDOW {
-            *own = Failures { since: now, count: 0 };
-        }
-        own.count = own.count.saturating_add(1);
-        own.count > self.failures_max
+        self.guesses.failed(peer, now)
     }
 
     /// A panic can't leave a half-made change that matters more than a wrong count, so poison is ignored.
@@ -223,7 +200,7 @@ mod tests {
         assert_eq!(census.enter(ip("192.0.2.1"), now).expect_err("full"), Crowd::Address);
         drop(held);
         assert!(census.enter(ip("192.0.2.1"), now).is_ok());
-        assert!(census.state().places.is_empty() && census.state().failures.is_empty(), "nothing is remembered");
+        assert!(census.state().places.is_empty(), "nothing is remembered");
     }
 
     #[test]
@@ -283,26 +260,5 @@ mod tests {
         assert!(!publisher.give_way.is_cancelled());
         crowd.retain(|ticket| !ticket.give_way.is_cancelled());
         assert_eq!(crowd.len(), 2);
-    }
-
-    #[test]
-    fn failed_keys_use_up_a_budget_per_minute() {
-        let (census, now) = (census(), Instant::now());
-        let late = |at: Duration| census.failed_key(ip("192.0.2.1"), now + at);
-        assert!((0..10).all(|_| !late(Duration::ZERO)));
-        assert!(late(Duration::from_secs(59)));
-        assert!(!census.failed_key(ip("192.0.2.2"), now));
-        assert!(!late(Duration::from_secs(61)));
-    }
-
-    #[test]
-    fn guessers_from_everywhere_cost_a_bounded_table() {
-        let (census, now) = (census(), Instant::now());
-        let guess = |n: u32, at| census.failed_key(IpAddr::V4(n.into()), at);
-        assert!((0..FAILING_MAX as u32).all(|n| !guess(n, now)));
-        assert!(guess(u32::MAX, now), "whoever does not fit waits");
-        assert_eq!(census.state().failures.len(), FAILING_MAX);
-        assert!(!guess(u32::MAX, now + FAILURE_WINDOW));
-        assert_eq!(census.state().failures.len(), 1);
     }
 }

@@ -25,10 +25,11 @@ use crate::{AudioConfig, FrameRate, MediaTime, Rung, Track, VideoConfig};
 use bytes::{Bytes, BytesMut};
 use fields::{Reader, Writer};
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// Version of the layout; both sides are the same binary, so another one means a wrong executable.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 /// Longest message after its length field, bytes.
 pub const MESSAGE_MAX: usize = 8 << 20;
 /// Longest payload of a unit, so that its message fits.
@@ -37,6 +38,8 @@ pub const UNIT_MAX: usize = MESSAGE_MAX - 64;
 pub const RUNGS_MAX: usize = 12;
 /// Largest still image; one that a camera takes fits.
 pub const STILL_MAX: usize = 6 << 20;
+/// Most bytes of a reader's connection that the server may have read before it hands it over.
+pub const READER_HEAD_MAX: usize = 16 << 10;
 /// Longest decoder configuration record.
 const RECORD_MAX: usize = 64 << 10;
 /// Longest thumbnail.
@@ -147,6 +150,23 @@ pub struct Setup {
     pub title: String,
 }
 
+/// A connection that reads a stream over RTSP, on its way to the worker. Its socket goes another way, before this.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewReader {
+    /// What the server calls it; never used twice for one worker.
+    pub number: u64,
+    /// Where it comes from; its datagrams are sent there.
+    pub address: IpAddr,
+    /// The port of its connection.
+    pub port: u16,
+    /// The path of its URLs, without what names a track: `/show`, or with what let it in.
+    pub path: String,
+    /// It may have media on its connection alone, and no datagrams.
+    pub interleaved: bool,
+    /// What was read of its connection and not answered: text, at most [`READER_HEAD_MAX`] bytes.
+    pub head: Bytes,
+}
+
 /// What the server tells a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToWorker {
@@ -195,6 +215,8 @@ pub enum ToWorker {
     },
     /// Nothing follows; everything inside is to come out, then [`FromWorker::Finished`].
     Finish,
+    /// For RTSP: one more connection, which is given the units before this back to the newest IDR.
+    Reader(NewReader),
 }
 
 /// What a worker counted since its start. Sent twice a second, so it is the heartbeat too.
@@ -218,6 +240,21 @@ pub struct Stats {
     pub frames_out: u64,
     /// From taking the newest picture to giving it on the slowest rung, in stream time.
     pub lag: MediaTime,
+    /// Processor time used, milliseconds.
+    pub cpu_ms: u64,
+}
+
+/// What a worker that serves readers counted since its start. Sent twice a second in the place of [`Stats`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Readership {
+    /// Connections it has now.
+    pub readers: u64,
+    /// Units taken.
+    pub units_in: u64,
+    /// Payload bytes given to readers, each counted for itself.
+    pub bytes_out: u64,
+    /// Units that readers too slow for the stream lost, each counted for itself.
+    pub units_lost: u64,
     /// Processor time used, milliseconds.
     pub cpu_ms: u64,
 }
@@ -283,6 +320,13 @@ pub enum FromWorker {
     },
     /// The answer to [`ToWorker::Finish`]: everything came out.
     Finished,
+    /// A reader's connection is over.
+    ReaderLeft {
+        /// Its [`NewReader::number`].
+        number: u64,
+    },
+    /// Each half second, of a worker that serves readers.
+    Readership(Readership),
 }
 
 impl ToWorker {
@@ -340,6 +384,15 @@ impl ToWorker {
                 w.kind(9);
                 w.rest(data);
             }
+            Self::Reader(reader) => {
+                w.kind(10);
+                w.u64(reader.number);
+                w.text(&reader.address.to_string());
+                w.u16(reader.port);
+                w.text(&reader.path);
+                w.u8(u8::from(reader.interleaved));
+                w.rest(&reader.head);
+            }
         }
         w.close();
     }
@@ -387,6 +440,14 @@ impl ToWorker {
             7 => Self::Finish,
             8 => Self::Rung { rung: r.rung_index()?, from: r.optional_time("rung start")? },
             9 => Self::Still { data: r.rest("still", 1, STILL_MAX)? },
+            10 => Self::Reader(NewReader {
+                number: r.u64("reader")?,
+                address: r.text("address", TEXT_MAX)?.parse().map_err(|_| WireError::Field { field: "address" })?,
+                port: r.u16("port")?,
+                path: r.text("path", TEXT_MAX)?,
+                interleaved: r.flag("transport")?,
+                head: r.rest("head", 0, READER_HEAD_MAX)?,
+            }),
             kind => return Err(WireError::Kind { kind }),
         };
         r.end()?;
@@ -456,6 +517,15 @@ impl FromWorker {
                 w.text(text);
             }
             Self::Finished => w.kind(74),
+            Self::ReaderLeft { number } => {
+                w.kind(75);
+                w.u64(*number);
+            }
+            Self::Readership(counted) => {
+                w.kind(76);
+                let Readership { readers, units_in, bytes_out, units_lost, cpu_ms } = *counted;
+                [readers, units_in, bytes_out, units_lost, cpu_ms].into_iter().for_each(|count| w.u64(count));
+            }
         }
         w.close();
     }
@@ -498,6 +568,17 @@ impl FromWorker {
             72 => Self::Notice { text: r.text("notice", TEXT_MAX)? },
             73 => Self::Unable { text: r.text("reason", TEXT_MAX)? },
             74 => Self::Finished,
+            75 => Self::ReaderLeft { number: r.u64("reader")? },
+            76 => {
+                let mut count = || r.u64("count");
+                Self::Readership(Readership {
+                    readers: count()?,
+                    units_in: count()?,
+                    bytes_out: count()?,
+                    units_lost: count()?,
+                    cpu_ms: count()?,
+                })
+            }
             kind => return Err(WireError::Kind { kind }),
         };
         r.end()?;

@@ -118,7 +118,7 @@ impl Ladder {
         while let Some(message) = inbox.next()? {
             match message {
                 ToWorker::Setup(_) => return Err(Error::NoSetup),
-                ToWorker::Still { .. } => {}
+                ToWorker::Still { .. } | ToWorker::Reader(_) => {}
                 ToWorker::Video(config) => {
                     if let Some(decoder) = self.decoder.take() {
                         decoder.drain();

@@ -20,8 +20,7 @@ impl Graph {
     /// # Errors
     /// When an element is missing or the text can't be linked: this machine's fault or ours.
     pub fn parse(text: &str, element: &str) -> Result<Self, Error> {
-        let plain: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
-        let plain = plain.join(" ").replace("{element}", element);
+        let plain = plain(text, element);
         let graph = |e: gst::glib::Error| Error::Graph { graph: plain.clone(), detail: e.to_string() };
         let pipeline = gst::parse::launch(&plain).map_err(graph)?;
         let missing = |name: &str| Error::Graph { graph: plain.clone(), detail: format!("no element is named {name}") };
@@ -62,6 +61,12 @@ impl Graph {
         self.pipeline.set_state(gst::State::Playing).map_err(state)?;
         Ok(())
     }
+}
+
+/// The text without comments, on one line, with the element's name put in.
+pub(crate) fn plain(text: &str, element: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    lines.join(" ").replace("{element}", element)
 }
 
 impl Drop for Graph {

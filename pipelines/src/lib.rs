@@ -14,6 +14,7 @@ pub mod cost;
 mod counters;
 mod decode;
 mod encode;
+mod handover;
 mod ladder;
 mod launch;
 mod link;
@@ -22,14 +23,16 @@ mod plugins;
 mod probe;
 mod process;
 mod retimer;
+mod rtsp;
 pub mod sandbox;
 mod slate;
 mod stage;
 mod testcard;
 mod thumb;
 
+pub use handover::Handover;
 pub use probe::{Element, Report, check};
-pub use process::{Worker, spawn};
+pub use process::{Worker, spawn, spawn_rtsp};
 
 use std::process::ExitCode;
 
@@ -77,7 +80,9 @@ pub enum Error {
 }
 
 /// The main function of a worker process. Profiles: `ladder`, `ladder-hardware` (device nodes of encoders stay open),
-/// `testcard`, `slate` (these talk on standard input), `check` (prints what is installed), `sandbox-test` and `sandbox-test-open` (print what is possible inside and outside the sandbox).
+/// `testcard`, `slate` (these talk on standard input), `rtsp` and `rtsp-udp` (these are handed connections on standard output too; the
+/// second may send datagrams), `check` (prints what is installed), `sandbox-test`, `sandbox-test-rtsp` and `sandbox-test-open` (print
+/// what is possible inside the sandbox, inside that of `rtsp-udp`, and outside).
 ///
 /// `memory_mib` is what the server will let it hold (1 GiB by default); the kernel refuses it a good deal more than that.
 ///
@@ -94,14 +99,21 @@ pub fn worker_main(profile: &str, memory_mib: Option<u64>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let memory = memory_mib.unwrap_or(sandbox::MEMORY_MIB);
-    let status = sandbox::enter(folder.as_deref(), profile == "ladder-hardware", memory);
+    let needs = match profile {
+        "ladder-hardware" => sandbox::Needs::Devices,
+        "rtsp" => sandbox::Needs::Readers { datagrams: false },
+        "rtsp-udp" | "sandbox-test-rtsp" => sandbox::Needs::Readers { datagrams: true },
+        _ => sandbox::Needs::Nothing,
+    };
+    let status = sandbox::enter(folder.as_deref(), needs, memory);
     let folder = folder.ok_or(Error::NoPlugins);
     let done = match profile {
         "ladder" | "ladder-hardware" => folder.and_then(|folder| ladder::run(&status, &folder)),
         "testcard" => folder.and_then(|folder| testcard::run(&status, &folder)),
         "slate" => folder.and_then(|folder| slate::run(&status, &folder)),
+        "rtsp" | "rtsp-udp" => folder.and_then(|folder| rtsp::run(&status, &folder)),
         "check" => folder.and_then(|folder| probe::run(&status, &folder)),
-        "sandbox-test" => {
+        "sandbox-test" | "sandbox-test-rtsp" => {
             sandbox::trial::run();
             Ok(())
         }

@@ -66,6 +66,16 @@ pub(crate) const HARDWARE: &[Plugin] = &[
     plugin("video4linux2", &["v4l2h264enc"], "gstreamer1.0-plugins-good", "V4L2", false),
 ];
 
+/// What a worker that serves RTSP loads, and nothing beside. Its elements are looked for by the library that it is written with.
+pub(crate) const RTSP: &[Plugin] = &[
+    plugin("coreelements", &["tee", "queue", "funnel"], "libgstreamer1.0-0", "any pipeline", true),
+    plugin("app", &["appsrc", "appsink"], "gstreamer1.0-plugins-base", "any pipeline", true),
+    plugin("rtp", RTP, "gstreamer1.0-plugins-good", "RTSP", false),
+    plugin("rtpmanager", &["rtpbin"], "gstreamer1.0-plugins-good", "RTSP", false),
+    plugin("udp", &["udpsrc", "multiudpsink"], "gstreamer1.0-plugins-good", "RTSP over UDP", false),
+];
+const RTP: &[&str] = &["rtph264pay", "rtph265pay", "rtpmp4gpay", "rtpopuspay"];
+
 /// Where the plugin files are: the operator's `GST_PLUGIN_SYSTEM_PATH_1_0` if set, else beside the GStreamer library
 /// this process has loaded. Must be asked before the sandbox stands, as it reads `/proc/self/maps`.
 pub(crate) fn folder() -> Option<PathBuf> {
@@ -85,8 +95,17 @@ pub(crate) fn folder() -> Option<PathBuf> {
 /// # Errors
 /// When GStreamer itself does not start.
 pub(crate) fn load(folder: &Path, hardware: bool) -> Result<(), Error> {
+    load_these(folder, PLUGINS.iter().chain(if hardware { HARDWARE } else { &[] }))
+}
+
+/// The same for [`RTSP`].
+pub(crate) fn load_rtsp(folder: &Path) -> Result<(), Error> {
+    load_these(folder, RTSP.iter())
+}
+
+fn load_these<'a>(folder: &Path, plugins: impl Iterator<Item = &'a Plugin>) -> Result<(), Error> {
     gst::init().map_err(|e| Error::Graph { graph: "GStreamer".to_owned(), detail: e.to_string() })?;
-    for plugin in PLUGINS.iter().chain(if hardware { HARDWARE } else { &[] }) {
+    for plugin in plugins {
         let _absent = gst::Plugin::load_file(folder.join(format!("libgst{}.so", plugin.file)));
     }
     Ok(())

@@ -1,5 +1,7 @@
-//! Starting a worker: one socketpair as its standard input, nothing else of ours.
+//! Starting a worker: one socketpair as its standard input, nothing else of ours. One that serves readers has a second one as
+//! its standard output, on which it is handed their connections.
 
+use crate::handover::{self, Handover};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -19,6 +21,8 @@ pub struct Worker {
 }
 
 type Answer = SyncSender<io::Result<Worker>>;
+/// A command, what its standard output is, and where the worker goes.
+type Order = (Command, Stdio, Answer);
 
 /// Starts `exe worker PROFILE MIB`; `memory_max` is what it is to stay below, bytes. Blocks for the milliseconds that takes.
 ///
@@ -28,13 +32,31 @@ type Answer = SyncSender<io::Result<Worker>>;
 /// # Errors
 /// When the executable can't be started.
 pub fn spawn(exe: &Path, profile: &str, memory_max: u64) -> io::Result<Worker> {
-    static STARTER: OnceLock<Mutex<SyncSender<(Command, Answer)>>> = OnceLock::new();
+    launch(exe, profile, memory_max, Stdio::null())
+}
+
+/// The same of a worker that serves RTSP, over UDP too with `datagrams`; connections are handed to it by what comes with it.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_rtsp(exe: &Path, datagrams: bool, memory_max: u64) -> io::Result<(Worker, Handover)> {
+    let (ours, theirs) = handover::pair()?;
+    let profile = if datagrams { "rtsp-udp" } else { "rtsp" };
+    Ok((launch(exe, profile, memory_max, Stdio::from(theirs))?, ours))
+}
+
+fn launch(exe: &Path, profile: &str, memory_max: u64, output: Stdio) -> io::Result<Worker> {
+    static STARTER: OnceLock<Mutex<SyncSender<Order>>> = OnceLock::new();
     let mut command = Command::new(exe);
     let memory_mib = (memory_max >> 20).max(1).to_string();
     command.args(["worker", profile, &memory_mib]).current_dir("/").env_clear().process_group(0);
-    for (name, value) in
-        [("GST_REGISTRY_DISABLE", "yes"), ("GST_REGISTRY_FORK", "no"), ("LC_ALL", "C.UTF-8"), ("MALLOC_ARENA_MAX", "2")]
-    {
+    for (name, value) in [
+        ("GST_REGISTRY_DISABLE", "yes"),
+        ("GST_REGISTRY_FORK", "no"),
+        ("GIO_MODULE_DIR", "/nonexistent"),
+        ("LC_ALL", "C.UTF-8"),
+        ("MALLOC_ARENA_MAX", "2"),
+    ] {
         command.env(name, value);
     }
     for kept in ["GST_PLUGIN_SYSTEM_PATH_1_0", "GST_DEBUG", "LD_LIBRARY_PATH"] {
@@ -43,10 +65,10 @@ pub fn spawn(exe: &Path, profile: &str, memory_max: u64) -> io::Result<Worker> {
         }
     }
     let starter = STARTER.get_or_init(|| {
-        let (queue, orders) = sync_channel::<(Command, Answer)>(1);
+        let (queue, orders) = sync_channel::<Order>(1);
         let work = move || {
-            for (command, answer) in orders {
-                let _impatient = answer.send(start(command));
+            for (command, output, answer) in orders {
+                let _impatient = answer.send(start(command, output));
             }
         };
         std::thread::Builder::new()
@@ -59,13 +81,13 @@ pub fn spawn(exe: &Path, profile: &str, memory_max: u64) -> io::Result<Worker> {
     starter
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .send((command, answer))
+        .send((command, output, answer))
         .map_err(|_| io::ErrorKind::BrokenPipe)?;
     started.recv().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?
 }
 
-fn start(mut command: Command) -> io::Result<Worker> {
+fn start(mut command: Command, output: Stdio) -> io::Result<Worker> {
     let (link, theirs) = UnixStream::pair()?;
-    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(output).stderr(Stdio::piped());
     Ok(Worker { child: command.spawn()?, link })
 }

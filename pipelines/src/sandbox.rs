@@ -4,6 +4,9 @@
 //! Landlock (files are readable below the library folders only, nothing is writable, no TCP, no signals and no abstract
 //! sockets outwards) and seccomp (a list of calls answered with EPERM). Each layer is best effort, as kernels differ;
 //! what stands is told in one line that `weir check` and the log show.
+//!
+//! A worker that serves readers may have one thing more, and has it only where an operator wants it: UDP sockets. It is
+//! handed connections, and can make, take or accept none.
 
 mod calls;
 pub(crate) mod trial;
@@ -19,6 +22,8 @@ use std::path::{Path, PathBuf};
 
 /// Open files of a worker: the link, standard streams, and libraries while they load.
 const FILES_MAX: u64 = 64;
+/// The same of one that serves readers: each has a connection, eight sockets for datagrams and as many wake-up calls at most.
+const READERS_FILES_MAX: u64 = 4_096;
 /// What a worker may hold when nobody says otherwise, MiB.
 pub(crate) const MEMORY_MIB: u64 = 1_024;
 /// The kernel refuses a worker more writable memory than this per cent of what it may hold, and [`RESERVED`]: threads reserve
@@ -26,6 +31,9 @@ pub(crate) const MEMORY_MIB: u64 = 1_024;
 /// grows between two looks of the server's.
 const RESERVED_PERCENT: u64 = 150;
 const RESERVED: u64 = 256 << 20;
+/// What one that serves readers may reserve beyond that for stacks of 8 MiB: six to ten threads for each of 32 readers (six with pictures
+/// alone, measured 2026-11).
+const READERS_STACKS: u64 = 3 << 30;
 /// The same for all it maps: libraries (300 MiB), and memory it shares with nobody but could fill.
 const MAPPED: u64 = 2 << 30;
 /// When the machine is out of memory all the same, the kernel ends a worker before anything else: another one takes its
@@ -33,10 +41,40 @@ const MAPPED: u64 = 2 << 30;
 const OOM_SCORE: &str = "800";
 /// Threads of a worker: an encoder of a rung has up to a dozen.
 const THREADS_MAX: u64 = 256;
+/// The same of one that serves readers: each has up to ten.
+const READERS_THREADS_MAX: u64 = 512;
 /// First user id for workers started by root; the process id is added, so no two workers share one and nobody else does.
 const FIRST_UID: u32 = 0x6000_0000;
 /// `nobody`, where user ids that high are not mapped (user namespaces).
 const NOBODY: u32 = 65_534;
+
+/// What a worker has to be able to do beside reading libraries and talking to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Nothing.
+    Nothing,
+    /// To open the device nodes of hardware encoders.
+    Devices,
+    /// To serve many readers, on connections it is handed and, with `datagrams`, on UDP sockets it makes.
+    Readers {
+        /// Readers may have UDP.
+        datagrams: bool,
+    },
+}
+
+impl Needs {
+    fn devices(self) -> bool {
+        self == Self::Devices
+    }
+
+    fn readers(self) -> bool {
+        matches!(self, Self::Readers { .. })
+    }
+
+    fn datagrams(self) -> bool {
+        self == Self::Readers { datagrams: true }
+    }
+}
 
 /// What holds a worker in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,17 +114,17 @@ impl fmt::Display for Status {
     }
 }
 
-/// Locks the calling process in; there is no way back. Must be called while it has one thread. `devices` leaves the
-/// device nodes of hardware encoders open. `memory_mib` is what the worker is to stay below.
-pub(crate) fn enter(plugins: Option<&Path>, devices: bool, memory_mib: u64) -> Status {
+/// Locks the calling process in; there is no way back. Must be called while it has one thread. What it `needs` stays open.
+/// `memory_mib` is what the worker is to stay below.
+pub(crate) fn enter(plugins: Option<&Path>, needs: Needs, memory_mib: u64) -> Status {
     close_other_files();
     let _no_proc = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let _no_parent_left = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-    let user = drop_user(devices);
-    limit(user, devices, memory_mib);
+    let user = drop_user(needs);
+    limit(user, needs, memory_mib);
     let _old_kernel = rustix::thread::set_no_new_privs(true);
-    let landlock = landlock(plugins, devices).unwrap_or(Layer::Absent);
-    let seccomp = if calls::refuse() { Layer::Full } else { Layer::Absent };
+    let landlock = landlock(plugins, needs.devices()).unwrap_or(Layer::Absent);
+    let seccomp = if calls::refuse(needs.datagrams()) { Layer::Full } else { Layer::Absent };
     Status { landlock, seccomp, user }
 }
 
@@ -99,40 +137,43 @@ fn close_other_files() {
     }
 }
 
-fn limit(user: Layer, devices: bool, memory_mib: u64) {
+fn limit(user: Layer, needs: Needs, memory_mib: u64) {
     let set = |resource, value| {
         let _refused = rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
     };
     set(Resource::Core, 0);
-    set(Resource::Nofile, FILES_MAX);
+    set(Resource::Nofile, if needs.readers() { READERS_FILES_MAX } else { FILES_MAX });
     set(Resource::Fsize, 0);
     let data = memory_mib.saturating_mul((1 << 20) / 100 * RESERVED_PERCENT).saturating_add(RESERVED);
+    let data = if needs.readers() { data.saturating_add(READERS_STACKS) } else { data };
     set(Resource::Data, data);
-    if !devices {
+    if !needs.devices() {
         // Drivers of graphics cards map the card's memory, and more than there is.
         set(Resource::As, data.saturating_add(MAPPED));
     }
     if user == Layer::Full {
         // Counted per user, so only with a user of its own.
-        set(Resource::Nproc, THREADS_MAX);
+        set(Resource::Nproc, if needs.readers() { READERS_THREADS_MAX } else { THREADS_MAX });
     }
 }
 
 /// Root becomes somebody without rights and, where allowed, without a network. Devices need the server's groups, so a
-/// hardware worker keeps those.
-fn drop_user(devices: bool) -> Layer {
+/// hardware worker keeps those. Datagrams reach nobody from a network of one's own, so who sends them keeps the server's.
+fn drop_user(needs: Needs) -> Layer {
     if !rustix::process::geteuid().is_root() {
         return Layer::Absent;
     }
+    let mut left = rustix::thread::UnshareFlags::NEWIPC;
+    if !needs.datagrams() {
+        left |= rustix::thread::UnshareFlags::NEWNET;
+    }
     // SAFETY: only the network and IPC namespaces are left, never the file table, and this is the only thread.
     #[allow(unsafe_code)]
-    let _not_allowed = unsafe {
-        rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET | rustix::thread::UnshareFlags::NEWIPC)
-    };
+    let _not_allowed = unsafe { rustix::thread::unshare_unsafe(left) };
     let own = FIRST_UID.wrapping_add(std::process::id());
     for id in [own, NOBODY] {
         let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
-        if !devices
+        if !needs.devices()
             && (rustix::thread::set_thread_groups(&[]).is_err()
                 || rustix::thread::set_thread_res_gid(gid, gid, gid).is_err())
         {

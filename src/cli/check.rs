@@ -89,6 +89,9 @@ async fn look(config: &Config) -> Vec<Finding> {
     {
         findings.push(port(subject, listen, served));
     }
+    let [rtsp, rtsps] = config.rtsp.listens();
+    findings.push(port("rtsp.listen", rtsp, served));
+    findings.push(port("rtsp.tls_listen", rtsps, served));
     findings.push(certificate(config));
     if let Err(error) = config.restream.settings() {
         findings.push(finding("copies", Verdict::Fault, format!("{error:#}.")));
@@ -167,14 +170,16 @@ fn port(subject: &'static str, listen: Listen, served: bool) -> Finding {
 }
 
 fn port_sentence(name: &str, address: SocketAddr, error: &std::io::Error) -> String {
+    // Keys of a section have no flag.
+    let setting = if name.contains('.') { name.to_owned() } else { format!("--{name}") };
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            format!("{address} is taken by another program; stop it or choose another with --{name}.")
+            format!("{address} is taken by another program; stop it or choose another with {setting}.")
         }
         std::io::ErrorKind::PermissionDenied => {
-            format!("This user may not listen on {address}; choose a port above 1023 with --{name}.")
+            format!("This user may not listen on {address}; choose a port above 1023 with {setting}.")
         }
-        _ => format!("Nothing can listen on {address} ({error}); choose another address with --{name}."),
+        _ => format!("Nothing can listen on {address} ({error}); choose another address with {setting}."),
     }
 }
 

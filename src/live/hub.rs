@@ -13,6 +13,7 @@ use ingest::Refusal;
 use ingest::session::{Begun, Caller, Decision, Departure, Keeper, PublisherId, Reason, Rules, State};
 use packager::Window;
 use playout::Tuner;
+use rtspout::Listing;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,6 +90,10 @@ pub struct Live {
     pub shortage: Mutex<Shortage>,
     /// What players over RTMP get; `None` when they get nothing of it.
     pub tuner: Option<Tuner>,
+    /// The same for readers over RTSP.
+    pub listing: Option<Listing>,
+    /// Whether it took a ticket to watch when that was last looked at.
+    pub was_private: AtomicBool,
     /// A slate stands in for the publisher, or is about to.
     pub slate: AtomicBool,
     /// What the publisher's encoder calls itself.
@@ -100,8 +105,13 @@ pub struct Live {
 }
 
 impl Live {
-    /// A session that begins to be shown.
-    pub fn new(window: Arc<Window>, since: SystemTime, facts: Facts, tuner: Option<Tuner>) -> Self {
+    /// A session that begins to be shown, to viewers, to players and to readers.
+    pub fn new(
+        window: Arc<Window>,
+        since: SystemTime,
+        facts: Facts,
+        (tuner, listing): (Option<Tuner>, Option<Listing>),
+    ) -> Self {
         Self {
             window,
             since,
@@ -110,6 +120,8 @@ impl Live {
             captions: AtomicBool::new(false),
             shortage: Mutex::default(),
             tuner,
+            listing,
+            was_private: AtomicBool::new(false),
             slate: AtomicBool::new(false),
             encoder: Mutex::default(),
             health: Mutex::default(),

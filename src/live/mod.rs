@@ -6,6 +6,7 @@
 mod doorman;
 pub mod hub;
 mod journal;
+mod porter;
 mod rehearsal;
 pub mod replay;
 mod session;
@@ -14,6 +15,7 @@ mod view;
 
 pub use doorman::{Doorman, TestCardPass, stop_left};
 pub use hub::Hub;
+pub use porter::Porter;
 pub use replay::Replays;
 pub use settings::Settings;
 pub use view::View;
@@ -23,7 +25,9 @@ use crate::copies::Copies;
 use crate::recordings::Recordings;
 use ingest::session::Reason;
 use playout::Playout;
+use rtspout::{Listing, Rtsp};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use store::{Store, now_ms};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +50,8 @@ pub struct Context {
     pub epoch: u64,
     /// The way out over RTMP, unless it is off.
     pub playout: Option<Playout>,
+    /// The way out over RTSP, when it is on.
+    pub rtsp: Option<Arc<Rtsp>>,
     /// Recordings that are being replayed.
     pub replays: Replays,
     /// What is kept of sessions.
@@ -88,11 +94,18 @@ impl Context {
         }
     }
 
-    /// Players over RTMP were judged when they came, and stay for hours; what else viewers get is judged with each request.
+    /// Players over RTMP and readers over RTSP were judged when they came, and stay for hours; what else viewers get is judged with each
+    /// request.
     async fn follow_visibility(&self) {
         for (name, live, _) in self.hub.live() {
             if let Some(tuner) = live.tuner.as_ref().filter(|_| !self.office.may_watch(&name, None)) {
                 tuner.send_away();
+            }
+            // Those may read a private stream too, with a password or a ticket, so they are asked for it once.
+            let is_private = self.office.is_private(&name);
+            let was_private = live.was_private.swap(is_private, Ordering::Relaxed);
+            if is_private && !was_private {
+                live.listing.iter().for_each(Listing::send_away);
             }
         }
         if let Err(error) = self.office.refresh().await {

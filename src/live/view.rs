@@ -16,6 +16,7 @@ use media::Track;
 use origin::{Audience, Catalog};
 use packager::Window;
 use playout::{Playout, Tuner};
+use rtspout::Listing;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -148,12 +149,14 @@ impl View {
     /// How many watch anything now.
     pub fn viewers(&self) -> u64 {
         let players = self.context.playout.as_ref().map_or(0, Playout::players);
-        self.audience.all(Instant::now()) + players as u64
+        let readers = self.context.rtsp.as_ref().map_or(0, |rtsp| rtsp.readers());
+        self.audience.all(Instant::now()) + (players + readers) as u64
     }
 
     fn describe(&self, name: &str, live: &Live, state: State) -> LiveStream {
         let (facts, shortage) = (live.facts(), live.shortage());
-        let players = live.tuner.as_ref().map_or(0, Tuner::players);
+        let readers = live.listing.as_ref().map_or(0, Listing::readers);
+        let players = live.tuner.as_ref().map_or(0, Tuner::players) + readers;
         let video = live.window.renditions().into_iter().filter(|rendition| rendition.track() == Track::Video);
         let since = live.since.duration_since(UNIX_EPOCH).unwrap_or_default();
         LiveStream {

@@ -57,7 +57,7 @@ pub use recording::{
     Search, Sort, Visibility, chapters_within, clean_embed_parents, new_recording_id, read_chapters, write_chapters,
 };
 pub use seal::{MasterKey, Sealed};
-pub use secret::{ApiToken, SignInSecret, StreamKey};
+pub use secret::{ApiToken, SignInSecret, StreamKey, is_same_secret};
 pub use session::{OpenSession, SessionNote};
 pub use slate::Slate;
 pub use store::{KeyMatch, Store};

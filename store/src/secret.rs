@@ -188,6 +188,12 @@ impl fmt::Debug for ApiToken {
     }
 }
 
+/// Whether two secrets are the same. Hashes of both are compared in constant time, so neither a length nor how much of one is
+/// right shows in the time taken.
+pub fn is_same_secret(known: &str, given: &str) -> bool {
+    equal(&hash_text(known), &hash_text(given))
+}
+
 /// SHA-256 of the text's bytes, lower-case hex.
 pub(crate) fn hash_text(text: &str) -> String {
     HEXLOWER.encode(digest(&SHA256, text.as_bytes()).as_ref())

@@ -135,6 +135,16 @@ impl Server {
         Self { process, dir, arguments, environment, files_max, http, https, rtmp, rtmps }
     }
 
+    /// Where a door that is not always open is, such as `rtsp`; empty when it is closed.
+    ///
+    /// # Panics
+    /// When the server's `run.json` can't be read.
+    pub fn door(&self, name: &str) -> String {
+        let facts = std::fs::read_to_string(self.data_dir().join("run.json")).expect("the server wrote it");
+        let facts: Value = serde_json::from_str(&facts).expect("JSON");
+        facts[name].as_str().unwrap_or_default().to_owned()
+    }
+
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")

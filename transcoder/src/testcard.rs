@@ -148,7 +148,7 @@ impl Merge {
                 self.audio.push_back(AccessUnit { config: Config::Audio(config), dts: pts, pts, sync: true, data });
             }
             FromWorker::Notice { text } | FromWorker::Unable { text } => tracing::warn!(text, "test card says"),
-            FromWorker::Ready { .. } | FromWorker::Thumb { .. } | FromWorker::Stats(_) | FromWorker::Finished => {}
+            _ => {}
         }
         Ok(())
     }

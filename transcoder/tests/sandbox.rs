@@ -30,6 +30,14 @@ fn nothing_forbidden_works_inside() {
 }
 
 #[test]
+fn a_worker_that_serves_readers_can_make_udp_sockets_and_nothing_more() {
+    let (outside, inside) = (tried("sandbox-test-open"), tried("sandbox-test-rtsp"));
+    assert_eq!(outside.keys().collect::<Vec<_>>(), inside.keys().collect::<Vec<_>>());
+    let possible: Vec<&str> = inside.iter().filter(|(_, possible)| **possible).map(|(act, _)| act.as_str()).collect();
+    assert_eq!(possible, ["open a UDP socket", "open an IPv6 socket"]);
+}
+
+#[test]
 fn the_report_names_what_is_there() {
     let report =
         pipelines::check(std::path::Path::new(env!("CARGO_BIN_EXE_weir-worker"))).expect("GStreamer is installed");

@@ -86,6 +86,16 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
         rung().prop_map(ToWorker::AddRung),
         (0u8..12, proptest::option::of(time())).prop_map(|(rung, from)| ToWorker::Rung { rung, from }),
         data(1).prop_map(|data| ToWorker::Still { data }),
+        (any::<u64>(), any::<IpAddr>(), any::<u16>(), "/[ -~]{0,40}", any::<bool>(), data(0)).prop_map(
+            |(number, address, port, path, interleaved, head)| ToWorker::Reader(NewReader {
+                number,
+                address,
+                port,
+                path,
+                interleaved,
+                head
+            })
+        ),
         Just(ToWorker::Finish)
     ]
 }
@@ -109,6 +119,13 @@ fn from_worker() -> impl Strategy<Value = FromWorker> {
         "[ -~]{0,99}".prop_map(|text| FromWorker::Notice { text }),
         "[ -~]{0,99}".prop_map(|text| FromWorker::Unable { text }),
         Just(FromWorker::Finished),
+        any::<u64>().prop_map(|number| FromWorker::ReaderLeft { number }),
+        (any::<u64>(), any::<u64>()).prop_map(|(bytes_out, units_lost)| FromWorker::Readership(Readership {
+            readers: 3,
+            bytes_out,
+            units_lost,
+            ..Readership::default()
+        })),
     ]
 }
 

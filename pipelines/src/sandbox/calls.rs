@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 /// Refused whatever the arguments: sockets, programs, other processes, mounts, kernel interfaces.
 const REFUSED: &[libc::c_long] = &[
     libc::SYS_connect,
-    libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_accept,
     libc::SYS_accept4,
@@ -66,11 +65,10 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_personality,
 ];
 
-/// Refused unless the first argument is this value: only local sockets, only signals to itself.
+/// Refused unless the first argument is this value: only signals to itself.
 fn conditional() -> Vec<(libc::c_long, u64)> {
     let own = u64::from(std::process::id());
     vec![
-        (libc::SYS_socket, libc::AF_UNIX as u64),
         (libc::SYS_socketpair, libc::AF_UNIX as u64),
         (libc::SYS_kill, own),
         (libc::SYS_tgkill, own),
@@ -80,17 +78,48 @@ fn conditional() -> Vec<(libc::c_long, u64)> {
     ]
 }
 
-/// Puts the filter on this process; `false` when the kernel has no seccomp or the architecture is unknown.
-pub(super) fn refuse() -> bool {
-    let Some(program) = program() else { return false };
+/// The bits of a socket's type that are no flags.
+const TYPE_BITS: u64 = 0xf;
+
+/// When a socket is refused: any but a local one and, with `datagrams`, one for UDP over IPv4 or IPv6.
+fn sockets(datagrams: bool) -> Option<Vec<SeccompRule>> {
+    let condition =
+        |argument, operator, value| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value).ok();
+    let internet: &[libc::c_int] = if datagrams { &[libc::AF_INET, libc::AF_INET6] } else { &[] };
+    let known = [libc::AF_UNIX].into_iter().chain(internet.iter().copied());
+    let other = known.map(|family| condition(0, SeccompCmpOp::Ne, family as u64)).collect::<Option<Vec<_>>>()?;
+    let mut rules = vec![SeccompRule::new(other).ok()?];
+    for family in internet {
+        for kind in (0..=TYPE_BITS).filter(|kind| *kind != libc::SOCK_DGRAM as u64) {
+            let family = condition(0, SeccompCmpOp::Eq, *family as u64)?;
+            let kind = condition(1, SeccompCmpOp::MaskedEq(TYPE_BITS), kind)?;
+            rules.push(SeccompRule::new(vec![family, kind]).ok()?);
+        }
+        // Of the protocols over datagrams only UDP: no ICMP.
+        let family = condition(0, SeccompCmpOp::Eq, *family as u64)?;
+        let protocol = [0, libc::IPPROTO_UDP].map(|known| condition(2, SeccompCmpOp::Ne, known as u64));
+        let conditions = [Some(family)].into_iter().chain(protocol).collect::<Option<Vec<_>>>()?;
+        rules.push(SeccompRule::new(conditions).ok()?);
+    }
+    Some(rules)
+}
+
+/// Puts the filter on this process; `false` when the kernel has no seccomp or the architecture is unknown. With `datagrams` it
+/// may make and bind UDP sockets.
+pub(super) fn refuse(datagrams: bool) -> bool {
+    let Some(program) = program(datagrams) else { return false };
     seccompiler::apply_filter_all_threads(&program).is_ok()
 }
 
-fn program() -> Option<BpfProgram> {
+fn program(datagrams: bool) -> Option<BpfProgram> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     for (call, allowed) in conditional() {
         let other = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, allowed).ok()?;
         rules.insert(call, vec![SeccompRule::new(vec![other]).ok()?]);
+    }
+    rules.insert(libc::SYS_socket, sockets(datagrams)?);
+    if !datagrams {
+        rules.insert(libc::SYS_bind, Vec::new());
     }
     let refused = SeccompAction::Errno(libc::EPERM as u32);
     let filter =

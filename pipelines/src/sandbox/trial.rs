@@ -1,5 +1,6 @@
 //! Acts that must be impossible inside the sandbox. `weir worker sandbox-test` tries them inside, `weir worker
-//! sandbox-test-open` outside; a test compares, so that an act that is impossible anyway proves nothing.
+//! sandbox-test-open` outside, `weir worker sandbox-test-rtsp` where readers have UDP; a test compares, so that an act that
+//! is impossible anyway proves nothing.
 
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Pid, Signal};
@@ -41,6 +42,10 @@ const ACTS: &[Act] = &[
     ("open a UDP socket", || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map(drop)),
     ("open an IPv6 socket", || {
         rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None).map(drop).map_err(io::Error::from)
+    }),
+    ("open a raw socket", || {
+        let icmp = Some(rustix::net::ipproto::ICMP);
+        rustix::net::socket(AddressFamily::INET, SocketType::RAW, icmp).map(drop).map_err(io::Error::from)
     }),
     ("open a netlink socket", || {
         rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, None).map(drop).map_err(io::Error::from)

@@ -17,6 +17,7 @@ use ingest::session::Rules;
 use media::{FeedItem, MediaTime};
 use packager::{Packager, SessionPlan, SourceFacts};
 use playout::{Broadcast, Playout};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use store::{Latency, OpenSession, SessionNote, now_ms};
@@ -31,6 +32,17 @@ const TIMELINE_START: MediaTime = MediaTime::from_millis(10_000);
 /// A session goes on where the last segment that was noted began, so that a player's time has no hole (hls.js stands for ever at
 /// one), but so far back at most: silence is not made up for beyond that, and a player has given up by then.
 const BACK_MAX: Duration = Duration::from_secs(5);
+
+/// What readers over RTSP get of a session, and how they find it; nothing when RTSP is off, and of a rehearsal.
+fn read(
+    context: &Context,
+    stream: &str,
+    rungs: &[media::Rung],
+    is_rehearsal: bool,
+) -> (Option<rtspout::Broadcast>, Option<rtspout::Listing>) {
+    let names: Vec<&str> = rungs.iter().map(|rung| rung.name.as_str()).collect();
+    context.rtsp.as_ref().filter(|_| !is_rehearsal).map(|rtsp| rtsp.broadcast(stream, &names)).unzip()
+}
 
 /// How long a session that a dead server left behind still waits for its publisher, and by which rules. `None` when it
 /// ended with its publisher or waits no longer.
@@ -91,7 +103,8 @@ impl Session {
         // A rehearsal is seen by who knows its preview's address alone.
         let broadcast = context.playout.as_ref().filter(|_| !is_rehearsal).map(Playout::broadcast);
         let tuner = broadcast.as_ref().map(Broadcast::tuner);
-        let live = Arc::new(Live::new(window, probed.wall_start, Facts::of(&probed.facts), tuner));
+        let (rtsp, listing) = read(context, stream_name, &rungs, is_rehearsal);
+        let live = Arc::new(Live::new(window, probed.wall_start, Facts::of(&probed.facts), (tuner, listing)));
         lock(&live.shortage).withheld = withheld;
         let stored = StoredPlan::new(probed.wall_start, target_s, &probed.facts, passthrough, &rungs, audio_encoded);
         let note = SessionNote {
@@ -136,7 +149,7 @@ impl Session {
             share,
             audio_encoded,
             live: Arc::clone(&live),
-            outflow: Outflow { broadcast, tap },
+            outflow: Outflow { broadcast, tap, rtsp, has_encoded_sound: audio_encoded },
             journal,
             target_s,
             notes: if is_rehearsal { Notes::unwritten(note) } else { Notes::new(context, note, is_restorable) },
@@ -152,6 +165,7 @@ impl Session {
         if is_rehearsal {
             session.journal.rehearse();
         }
+        live.was_private.store(context.office.is_private(stream_name), Ordering::Relaxed);
         context.hub.show(stream_name, live);
         Ok((session, probed.backlog))
     }
@@ -183,7 +197,8 @@ impl Session {
         let (packager, window) = Packager::new(plan);
         let broadcast = context.playout.as_ref().map(Playout::broadcast);
         let tuner = broadcast.as_ref().map(Broadcast::tuner);
-        let live = Arc::new(Live::new(window, stored.since(), Facts::of(&facts), tuner));
+        let (rtsp, listing) = read(context, &stream.name, &rungs, false);
+        let live = Arc::new(Live::new(window, stored.since(), Facts::of(&facts), (tuner, listing)));
         metrics::counter!("weir_session_restored_total").increment(1);
         tracing::info!(
             session = note.session,
@@ -209,7 +224,7 @@ impl Session {
             rungs,
             audio_encoded: stored.audio_encoded,
             live: Arc::clone(&live),
-            outflow: Outflow { broadcast, tap: Some(tap) },
+            outflow: Outflow { broadcast, tap: Some(tap), rtsp, has_encoded_sound: stored.audio_encoded },
             journal,
             target_s: stored.target_s,
             notes: Notes::new(context, note, true),
@@ -232,6 +247,7 @@ impl Session {
             session.employ(&facts);
         }
         session.watch(now);
+        live.was_private.store(context.office.is_private(&stream.name), Ordering::Relaxed);
         context.hub.show(&stream.name, live);
         Ok(session)
     }

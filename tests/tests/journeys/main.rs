@@ -21,6 +21,7 @@ mod private;
 mod publish;
 mod recordings;
 mod replays;
+mod rtsp;
 mod serving;
 mod sessions;
 mod slate;

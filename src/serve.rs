@@ -80,7 +80,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     let (mut ingest_limits, mut web_limits) = (config.ingest_limits(), config.web_limits());
     let mut playout_limits = config.playout.limits();
-    descriptors::fit(&mut ingest_limits, playout_limits.as_mut(), &mut web_limits);
+    let mut rtsp_settings = config.rtsp.settings();
+    let rtsp_limits = rtsp_settings.as_mut().map(|settings| &mut settings.limits);
+    descriptors::fit(&mut ingest_limits, playout_limits.as_mut(), rtsp_limits, &mut web_limits);
     let outlets = config.restream.settings()?;
     let copies_to_others = Copies::open(store.clone(), &config.data_dir, outlets, stop.clone(), tasks.clone()).await;
     let uploads = open_uploads(&config, (archive.clone(), store.clone(), start.epoch)).await?;
@@ -88,7 +90,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         copies: Arc::new(copies_to_others),
         hub: Arc::new(Hub::default()),
         playout: playout_limits.map(Playout::new),
-        rtsp: config.rtsp.settings().map(|settings| Arc::new(Rtsp::new(settings, stop.clone()))),
+        rtsp: rtsp_settings.map(|settings| Arc::new(Rtsp::new(settings, stop.clone()))),
         epoch: start.epoch,
         settings: Settings {
             ladder: config.ladder(),

@@ -23,7 +23,7 @@
 //! }
 //!
 //! # async fn run() -> std::io::Result<()> {
-//! let rtsp = Rtsp::new(Settings::new(Limits::default()), CancellationToken::new());
+//! let rtsp = Arc::new(Rtsp::new(Settings::new(Limits::default()), CancellationToken::new()));
 //! let (broadcast, listing) = rtsp.broadcast("show", &["720p"]); // the session's task: broadcast.unit(&unit)
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8554").await?;
 //! rtsp.serve(listener, None, Arc::new(Open(listing))).await;

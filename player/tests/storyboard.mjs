@@ -28,7 +28,7 @@ export async function mockStoryboard(opened, folder, length_s) {
 /** Waits until the picture over the seek bar is this one, by the colour in its middle. */
 export async function untilPicture(opened, tile) {
   let seen;
-  for (const end = Date.now() + 5_000; Date.now() < end; await opened.waitForTimeout(50)) {
+  for (const end = Date.now() + 20_000; Date.now() < end; await opened.waitForTimeout(50)) {
     const box = await opened.locator('.seek-picture.shown').boundingBox({ timeout: 5_000 });
     seen = await colourAt(opened, box.x + box.width / 2, box.y + box.height / 2);
     if (seen.every((value, i) => Math.abs(value - colourOf(tile)[i]) < 12)) return;

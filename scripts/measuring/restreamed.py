@@ -50,14 +50,18 @@ def offsets(file, environment):
 
 
 def marked(minutes, environment):
-    """A clip whose pictures are counted, with a flash and a beep each second, repeated to so many minutes."""
+    """A clip whose pictures are counted, with a flash and a beep each second: a minute of pictures repeated, and one sound for all of
+    it, as a repeated one has two frames of one time at each joint."""
     WORK.mkdir(parents=True, exist_ok=True)
-    clip, whole = WORK / "counted-60.mp4", WORK / f"counted-{minutes:g}m.mkv"
+    clip, mute, whole = WORK / "counted-60.mp4", WORK / "counted-60-mute.mp4", WORK / f"counted-{minutes:g}m-sound.mkv"
     if not clip.exists():
         run([PROBES / "make_sync_clip.sh", clip, CLIP_S, "1280x720", FPS, 2, 48000], 900, environment)
     if not whole.exists():
-        again = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-stream_loop", "-1", "-i", clip, "-t", str(60 * minutes), "-c", "copy", whole]
-        subprocess.run([str(word) for word in again], check=True)
+        beeps = f"aevalsrc='if(lt(mod(t,1),0.08),0.6*sin(2*PI*1000*t),0)':s=48000:d={60 * minutes}:c=stereo"
+        ffmpeg = ["ffmpeg", "-nostdin", "-v", "error", "-y"]
+        coded = ["-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", "-b:a", "128k", "-t", 60 * minutes]
+        for words in [["-i", clip, "-an", "-c", "copy", mute], ["-stream_loop", "-1", "-i", mute, "-f", "lavfi", "-i", beeps, *coded, whole]]:
+            subprocess.run([str(word) for word in [*ffmpeg, *words]], check=True)
     return whole
 
 

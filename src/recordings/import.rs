@@ -8,7 +8,7 @@ mod press;
 
 use super::Recordings;
 use super::measure::{Extent, SOUND};
-use archive::{SessionName, millis};
+use archive::SessionName;
 use demuxer::{Contents, Disk};
 use media::{MediaTime, VideoConfig};
 use press::{Ended, Press, Show};
@@ -17,7 +17,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::now_ms;
 use tokio::sync::{mpsc, oneshot};
 use transcoder::{Output, Transcoder, TranscoderConfig};
@@ -97,11 +97,12 @@ impl Recordings {
             Ok(show) => show,
             Err(reason) => return Ok(Imported::Refused(reason)),
         };
-        // It ends now, so that no date of it lies in the future, and rules about age count from today.
-        let began = SystemTime::now() - show.duration().to_duration();
+        // It ends now, so that no date of it lies in the future, and rules about age count from today. In whole milliseconds, as dates are
+        // kept: its first picture must not be dated before its first segment.
+        let started_ms = (now_ms() - show.duration().as_millis()).max(0);
+        let began = UNIX_EPOCH + Duration::from_millis(started_ms.unsigned_abs());
         let session = format!("i{:x}-{}", now_ms(), import.epoch);
         let renditions = vec![if contents.pictures.is_some() { "source" } else { SOUND }.to_owned()];
-        let started_ms = millis(began);
         if !self.store.restart_import(&import.id, &session, &renditions, started_ms, now_ms()).await? {
             return Ok(Imported::Unwanted);
         }

@@ -151,7 +151,8 @@ impl Press {
             self.wait(|| recorder.take())?;
             packager.forget();
             if let Some((pts, jpeg)) = painted {
-                let wall_ms = millis(zero + pts.to_duration());
+                // A millisecond into its segment, whose own date is rounded up.
+                let wall_ms = millis(zero + pts.to_duration()) + 1;
                 if let Err(error) = self.archive.add_picture(&self.session, wall_ms, &jpeg) {
                     tracing::debug!(%error, "a picture of an import was not kept");
                 }

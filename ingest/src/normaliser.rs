@@ -254,6 +254,9 @@ impl Normaliser {
             return Place { at, is_break, is_moved: is_break || is_mended };
         }
         let is_first = own.at.is_none();
+        if is_first {
+            own.pulse.expect(other.pulse.base());
+        }
         let (offset, is_break) = match own.find(stamped, shared, front, wall) {
             Found::Fits(offset) => (offset, false),
             Found::Gap(offset) => (offset, true),

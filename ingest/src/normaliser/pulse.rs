@@ -78,6 +78,11 @@ impl Pulse {
         self.verdict()
     }
 
+    /// Takes what is right from the track that was there first: one that joins late is late, both of them are then.
+    pub fn expect(&mut self, base: MediaTime) {
+        self.base = Some(base);
+    }
+
     /// The lateness taken as right.
     pub fn base(&self) -> MediaTime {
         self.base.unwrap_or_default()

@@ -261,6 +261,19 @@ fn a_publisher_that_stood_still_is_brought_back_to_the_wall_clock() {
 }
 
 #[test]
+fn sound_that_joins_behind_a_first_stillness_does_not_hide_it() {
+    let mut bench = Bench::new();
+    bench.video(0, 0);
+    for n in 1..=500 {
+        bench.at(10_000 + n * 40).video(n as u32 * 40, 0);
+        bench.try_audio(n as u32 * 40);
+    }
+    let last = bench.at(30_040).video(501 * 40, 0);
+    assert!(bench.late(last).abs() < 2_000, "late by {}", bench.late(last));
+    assert_eq!(bench.breaks, 1);
+}
+
+#[test]
 fn negative_composition_shifts_decode_times() {
     let mut bench = Bench::new();
     let placed: Vec<_> =
@@ -377,7 +390,7 @@ proptest! {
     /// seconds of the wall clock.
     #[test]
     fn the_timeline_stays_with_the_wall_clock(
-        spells in proptest::collection::vec((1i64..400, 50i64..150, prop_oneof![5 => Just(0i64), 1 => -40_000i64..40_000, 1 => any::<i64>()], prop_oneof![5 => Just(0i64), 1 => 0i64..30_000]), 1..20),
+        spells in proptest::collection::vec((1i64..500, prop_oneof![1 => Just(100i64), 1 => 50i64..150], prop_oneof![5 => Just(0i64), 1 => -40_000i64..40_000, 1 => any::<i64>()], prop_oneof![5 => Just(0i64), 1 => 0i64..30_000]), 1..20),
     ) {
         let mut bench = Bench::new();
         let (mut stamp, mut wall) = (0i64, 0i64);
@@ -395,7 +408,7 @@ proptest! {
                 // A clock that is late is given four seconds to catch up; one that is ahead, until its speed is known. What is
                 // taken as right may have followed by half a percent of five minutes.
                 if n > 350 && percent == 100 {
-                    prop_assert!(bench.late(video) <= 4_000, "late by {} at {}", bench.late(video), wall);
+                    prop_assert!(bench.late(video) < 4_000, "late by {} at {}", bench.late(video), wall);
                 }
                 prop_assert!(bench.late(video) > -60_000, "ahead by {} at {}", -bench.late(video), wall);
             }

@@ -92,6 +92,8 @@ pub(crate) struct Cutter {
     withdrawing: Option<String>,
     /// The clock is not the video's: it stopped while audio went on, or everything did.
     stalled: bool,
+    /// Pictures come of a slate, now or in a moment, so sound waits for them.
+    awaits_slate: bool,
     video: Option<Arc<VideoConfig>>,
     audio: Option<Arc<AudioConfig>>,
     newest_video: Option<MediaTime>,
@@ -133,6 +135,7 @@ impl Cutter {
             resumed: None,
             withdrawing: None,
             stalled: false,
+            awaits_slate: false,
             video: None,
             audio: None,
             newest_video: None,
@@ -228,7 +231,7 @@ impl Cutter {
         if self.has_video {
             self.newest_audio = self.newest_audio.max(Some(pts));
             let first = *self.first_audio.get_or_insert(pts);
-            if pts - self.newest_video.unwrap_or(first) > VIDEO_WAIT {
+            if pts - self.newest_video.unwrap_or(first) > VIDEO_WAIT && !self.awaits_slate {
                 self.stalled = true;
                 self.awaiting_sync = true;
             }
@@ -283,6 +286,11 @@ impl Cutter {
     pub fn rejoin(&mut self) {
         self.break_();
         self.rejoins = self.broken;
+    }
+
+    /// Whether a slate is shown or on its way, whose pictures sound waits for.
+    pub fn await_slate(&mut self, awaits: bool) {
+        self.awaits_slate = awaits;
     }
 
     /// What follows is a slate's, or the publisher's again.

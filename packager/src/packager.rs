@@ -247,6 +247,12 @@ impl Packager {
         self.cutter.resume_at(now)
     }
 
+    /// Whether a slate is shown, or about to be, for pictures that don't come: sound waits for it, as players end at gaps. The
+    /// caller says so as time passes, and bounds how long.
+    pub fn await_slate(&mut self, awaits: bool) {
+        self.cutter.await_slate(awaits);
+    }
+
     /// What follows is a slate's: where its media is to begin, right behind what came last or behind the gaps since, and the
     /// session's time at `now`. A discontinuity stands there, and another at the first keyframe after
     /// [`Packager::end_slate`].

@@ -313,6 +313,30 @@ fn a_slate_in_h264_leaves_gaps_in_the_hevc_rendition_alone() {
 }
 
 #[test]
+fn sound_alone_waits_for_a_slate_that_is_on_its_way() {
+    let gaps = |awaits: bool| {
+        let mut stage = Stage::new(|_| {});
+        stage.send(90, 60, true);
+        stage.packager.await_slate(awaits);
+        let end = START + MediaTime::from_millis(7_000);
+        stage.sound_until(end, true);
+        let now = stage.clock.at(end);
+        let (at, _) = stage.packager.begin_slate(now);
+        let slate = video_config(7, VideoCodec::H264);
+        // It catches up at three times the speed.
+        for n in 0..240 {
+            stage.packager.source(&picture(&slate, at + RATE.time_of(n), n % 60 == 0), now);
+            stage.sound_until(end + RATE.time_of(n / 3), true);
+        }
+        let listed = stage.listed("source");
+        assert_eq!(listed.segments.iter().filter(|s| s.discontinuity).count(), 1, "{listed:?}");
+        listed.segments.iter().filter(|s| s.gap).count()
+    };
+    assert!(gaps(false) > 0, "what nobody waits for is a gap after two seconds");
+    assert_eq!(gaps(true), 0);
+}
+
+#[test]
 fn silence_stands_in_for_sound_alone() {
     let mut stage = Stage::new(|plan| (plan.facts.video, plan.passthrough) = (None, false));
     let until = |stage: &mut Stage, seconds: i64, late: i64| {

@@ -86,6 +86,9 @@ impl Session {
             None => self.slate.rest(),
             Some((missing, lasted)) => self.stand_in(missing, lasted, now),
         }
+        // One that is shown late catches up bit by bit.
+        let awaits = self.slate.reel().is_some() || self.awaits_slate(now);
+        lock(&self.packager).await_slate(awaits);
         // Said before it is shown, so that pages don't give up in the second before it.
         let is_awaited = missing.is_some_and(|(missing, _)| missing == Missing::Publisher)
             && self.slate.is_coming()

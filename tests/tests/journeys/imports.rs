@@ -119,7 +119,7 @@ fn films_of_all_kinds_become_recordings_that_are_alike() {
     let id = front["id"].as_str().expect("an id").to_owned();
     assert!(server.get(front["thumb"].as_str().expect("a path")).status == 200, "it has a picture");
     let story = server.get(&format!("/vod/{id}/storyboard.vtt")).ok().expect("a storyboard");
-    assert!(story.matches("-->").count() >= 1, "{story}");
+    assert!(story.matches("-->").count() >= 2, "{story}");
     let verdict = server.weir_json(&["recording", "verify", &id]);
     assert_eq!(verdict["good"], true, "{verdict}");
     let mp4 = folder.path().join("out");

@@ -1,11 +1,11 @@
 use crate::Limits;
 use crate::batch::Batch;
 use crate::ring::{Place, Ring};
+use crate::row::{Listener, Membership, Rows};
 use media::{AccessUnit, Announced};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// The giving end of what the players of one session get. Dropping it tells them that the stream is over.
@@ -39,7 +39,8 @@ pub(crate) struct Reception {
 struct Shared {
     /// Held for one unit or for the making of one batch, never across an await.
     ring: Mutex<Ring>,
-    changed: Notify,
+    changed: Arc<Notify>,
+    rows: Rows,
     players: AtomicUsize,
     /// Ends those who are there now. Held for an exchange, never across an await.
     present: Mutex<CancellationToken>,
@@ -58,9 +59,9 @@ impl Shared {
 
 impl Broadcast {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let (ring, changed) = (Mutex::new(Ring::new(limits)), Notify::new());
-        let (players, present) = (AtomicUsize::new(0), Mutex::default());
-        Self { shared: Arc::new(Shared { ring, changed, players, present }) }
+        let (ring, changed) = (Mutex::new(Ring::new(limits)), Arc::default());
+        let (rows, players, present) = (Rows::default(), AtomicUsize::new(0), Mutex::default());
+        Self { shared: Arc::new(Shared { ring, changed, rows, players, present }) }
     }
 
     /// What the publisher says of itself, for the metadata of players that come later.
@@ -119,9 +120,9 @@ impl Reception {
         self.sent_away.cancelled()
     }
 
-    /// Ends when there is something new. To be made before [`Reception::read`], so that nothing is missed between the two.
-    pub(crate) fn changed(&self) -> Notified<'_> {
-        self.shared.changed.notified()
+    /// From now on the player is told of what is new, by a task of its own for many of them; it has to read what is there already.
+    pub(crate) fn join(&self, listener: Weak<dyn Listener>) -> Membership {
+        self.shared.rows.join(listener, &self.shared.changed)
     }
 
     /// Adds to the batch what is next at this place, if anything is there; gives how many messages were lost before it, and

@@ -21,8 +21,10 @@
 
 mod batch;
 mod broadcast;
+mod line;
 mod player;
 mod ring;
+mod row;
 mod seats;
 
 pub use broadcast::{Broadcast, Tuned, Tuner};

@@ -1,4 +1,4 @@
-use crate::player::{self, Player};
+use crate::player;
 use crate::{Broadcast, Limits, Tuned};
 use gatehouse::Neighbourhood;
 use rtmp::ServerSession;
@@ -99,7 +99,7 @@ impl Seat {
     /// Says yes to the play request of `session`, sends what is broadcast until one side ends it, and says goodbye. Runs as the
     /// connection's task; the socket is closed when it returns. What is logged of it stands in `span`, which is not entered for each
     /// step, as that would cost half of what a write does.
-    pub async fn play<S: AsyncRead + AsyncWrite + Unpin>(
+    pub async fn play<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         self,
         stream: S,
         session: ServerSession,
@@ -107,7 +107,7 @@ impl Seat {
         stop: CancellationToken,
         span: &tracing::Span,
     ) {
-        player::run(Player::new(stream, session), tuned, &self.limits, stop, span).await;
+        player::run((stream, session), tuned, &self.limits, stop, span).await;
     }
 }
 

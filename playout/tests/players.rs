@@ -6,9 +6,13 @@ use playout::{Broadcast, Limits, Playout};
 use rtmp::amf0::{self, Value};
 use rtmp::chunk::{ChunkReader, ChunkWriter, Message, kind};
 use rtmp::{Event, ServerSession};
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +46,16 @@ fn command(name: &str, arguments: &[Value]) -> Bytes {
 impl Player {
     /// A player whose request waits for the yes, which it then gets.
     fn start(playout: &Playout, broadcast: &Broadcast, stop: &CancellationToken) -> Self {
+        Self::start_behind(|pipe| pipe, playout, broadcast, stop)
+    }
+
+    /// The same behind a pipe that is made into something else.
+    fn start_behind<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+        pipe_of: impl FnOnce(DuplexStream) -> S,
+        playout: &Playout,
+        broadcast: &Broadcast,
+        stop: &CancellationToken,
+    ) -> Self {
         let mut session = ServerSession::new();
         let mut hello = [0; 3073];
         hello[0] = 3;
@@ -56,6 +70,7 @@ impl Player {
         let mut answers = &answers[3073..];
         while reader.read(&mut answers).expect("our own chunks").is_some() {}
         let (pipe, theirs) = duplex(PIPE);
+        let theirs = pipe_of(theirs);
         let seat = playout.seat([192, 0, 2, 1].into()).expect("a seat");
         let (tuner, stop) = (broadcast.tuner().tune(), stop.clone());
         let served =
@@ -94,6 +109,33 @@ impl Player {
         }
         timeout(PATIENCE, self.served).await.expect("no hang").expect("no panic");
         (pictures, codes)
+    }
+}
+
+/// A pipe whose writer panics once it is told to.
+struct Cursed {
+    pipe: DuplexStream,
+    is_due: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Cursed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Cursed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        assert!(!self.is_due.swap(false, Ordering::Relaxed), "as it was told to");
+        Pin::new(&mut self.pipe).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_shutdown(cx)
     }
 }
 
@@ -158,6 +200,36 @@ async fn who_is_behind_loses_whole_groups_and_goes_on_at_the_newest_keyframe() {
     let jumps: Vec<_> = pictures.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
     assert!(!jumps.is_empty() && jumps.iter().all(|pair| pair[1].is_multiple_of(GROUP)), "{jumps:?}");
     assert_eq!(pictures.last(), Some(&2000), "it is given the newest");
+}
+
+#[tokio::test]
+async fn a_hundred_are_given_everything_though_one_of_them_is_slow_and_one_breaks_what_writes_to_it() {
+    let limits = Limits { players_per_address: 200, ..Limits::default() };
+    let (playout, broadcast, stop) = playout(limits);
+    give(&broadcast, 0..1);
+    let is_due = Arc::new(AtomicBool::new(false));
+    let cursed = |pipe| Cursed { pipe, is_due: Arc::clone(&is_due) };
+    let mut cursed = Player::start_behind(cursed, &playout, &broadcast, &stop);
+    let mut slow = Player::start(&playout, &broadcast, &stop);
+    let mut players: Vec<_> = (0..100).map(|_| Player::start(&playout, &broadcast, &stop)).collect();
+    for player in players.iter_mut().chain([&mut slow, &mut cursed]) {
+        while player.message().await.expect("a picture").kind != kind::VIDEO {}
+    }
+    is_due.store(true, Ordering::Relaxed);
+    for n in 1..100 {
+        give(&broadcast, n..n + 1);
+        for player in &mut players {
+            let message = player.message().await.expect("a picture");
+            assert_eq!((message.kind, message.timestamp), (kind::VIDEO, n * 40));
+        }
+    }
+    assert_eq!(cursed.rest().await.0, [], "it ends alone");
+    drop(broadcast);
+    assert_eq!(slow.rest().await.0, (1..100).collect::<Vec<_>>());
+    for player in players {
+        assert_eq!(player.rest().await.1.last().map(String::as_str), Some("NetStream.Play.Stop"));
+    }
+    assert_eq!(playout.players(), 0);
 }
 
 #[tokio::test]

@@ -38,12 +38,13 @@ pub use targets::{Outlets, TargetFault, TargetStatus};
 use crate::box_office::BoxOffice;
 use crate::experience::Experience;
 use crate::uploads::Uploads;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::HeaderValue;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
+use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router, middleware};
+use axum::{Json, Router};
 use error::ApiError;
 use gate::Gate;
 use live::Titles;
@@ -178,7 +179,7 @@ pub fn router(api: Api) -> Router {
     let described = Router::new().route("/api/v1/openapi.json", get(move || async move { description.clone() }));
     Router::new()
         .merge(guarded.merge(read).merge(sign_in).layer(middleware::map_response(private)))
-        .merge(public.layer(middleware::map_response(open)))
+        .merge(public.layer(middleware::from_fn(open)))
         .merge(described)
         .route("/api/v1/{*rest}", axum::routing::any(nothing_here))
         .method_not_allowed_fallback(wrong_method)
@@ -269,11 +270,14 @@ async fn private(mut response: Response) -> Response {
     response
 }
 
-/// Anyone's page may read who is live; a cache in front may share an answer for a second.
-async fn open(mut response: Response) -> Response {
+/// Anyone's page may read who is live; a cache in front may share an answer for a second, unless it is for a ticket.
+async fn open(request: Request, next: Next) -> Response {
+    let has_ticket = request.uri().query().is_some_and(|query| query.contains("ticket="));
+    let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
+    let caching = if has_ticket { "private, no-store" } else { "public, max-age=1" };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
     response
 }
 

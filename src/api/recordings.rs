@@ -291,11 +291,17 @@ impl Api {
         Ok(found.ok_or_else(|| Error::NoSuchRecording { id: id.chars().take(80).collect() })?)
     }
 
-    async fn page(&self, wanted: &Wanted, search: &Search) -> Result<Json<RecordingList>, ApiError> {
+    /// A page of recordings, each in the shape that is for who asks.
+    async fn page(
+        &self,
+        wanted: &Wanted,
+        search: &Search,
+        shape: impl Fn(Recording) -> RecordingShape,
+    ) -> Result<Json<RecordingList>, ApiError> {
         let (order, limit) = (wanted.order()?, wanted.limit.unwrap_or(ROWS));
         let page = self.store.recordings(search, order, wanted.cursor.as_deref(), limit).await?;
         let total = self.store.count_recordings(search).await?;
-        let recordings = page.recordings.into_iter().map(|recording| self.operators(recording)).collect();
+        let recordings = page.recordings.into_iter().map(shape).collect();
         Ok(Json(RecordingList { recordings, next: page.next, total }))
     }
 }
@@ -305,7 +311,7 @@ impl Api {
     responses((status = 200, body = RecordingList), (status = 400, body = Problem), (status = 401, body = Problem)))]
 pub async fn list(State(api): State<Arc<Api>>, Query(wanted): Query<Wanted>) -> Result<Json<RecordingList>, ApiError> {
     let search = wanted.search()?;
-    api.page(&wanted, &search).await
+    api.page(&wanted, &search, |recording| api.operators(recording)).await
 }
 
 /// One recording
@@ -493,7 +499,7 @@ pub async fn library(
         trashed: false,
         ..wanted.search()?
     };
-    api.page(&wanted, &search).await
+    api.page(&wanted, &search, |recording| RecordingShape::new(recording, None)).await
 }
 
 /// A recording as its viewers see it

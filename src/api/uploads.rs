@@ -180,16 +180,16 @@ impl Api {
             Some(word) => Some(word.parse::<Visibility>()?),
             None => None,
         };
-        let (stream, own) = match said.remove("stream").filter(|name| !name.is_empty()) {
+        let stream = match said.remove("stream").filter(|name| !name.is_empty()) {
             Some(name) => {
-                let found = self.store.stream(&name).await?;
-                let found = found.ok_or(store::Error::NoSuchStream { name: name.chars().take(80).collect() })?;
-                (name, Some(found.settings.recording.visibility))
+                if self.store.stream(&name).await?.is_none() {
+                    return Err(store::Error::NoSuchStream { name: name.chars().take(80).collect() }.into());
+                }
+                name
             }
-            None => (STREAM.to_owned(), None),
+            None => STREAM.to_owned(),
         };
         let size = number(headers, LENGTH)?;
-        let visibility = visibility.or(own).unwrap_or(Visibility::Public);
         Ok(Wish { size, title, stream, visibility, actor: client(from).to_string() })
     }
 }

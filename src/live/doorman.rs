@@ -77,7 +77,8 @@ impl Doorman {
             return refuse("not_live", "NetStream.Play.StreamNotFound", text);
         };
         if !self.context.office.may_watch(&request.name, None) {
-            return refuse("private", "NetStream.Play.StreamNotFound", text);
+            // Counted as one that is not there: anybody may read the counters.
+            return refuse("not_live", "NetStream.Play.StreamNotFound", text);
         }
         match playout.seat(request.peer.ip()) {
             Ok(seat) => Ok((tuned, seat)),

@@ -109,7 +109,8 @@ pub struct Wish {
     pub title: String,
     /// A stream's name, which need not be there.
     pub stream: String,
-    pub visibility: Visibility,
+    /// As the stream's recordings are when it is imported, if left open; public without a stream.
+    pub visibility: Option<Visibility>,
     /// Who asks.
     pub actor: String,
 }
@@ -446,11 +447,14 @@ impl Uploads {
         if note.has_row {
             return Ok(());
         }
-        let details = RecordingDetails {
-            title: note.title.clone(),
-            visibility: note.visibility(),
-            ..RecordingDetails::default()
+        let visibility = match note.visibility() {
+            Some(chosen) => chosen,
+            // As the stream is now: it may have been closed while the file was on its way.
+            None => self.store.stream(&note.stream).await?.map_or(Visibility::Public, |stream| {
+                stream.settings.recording.visibility.max(stream.settings.visibility)
+            }),
         };
+        let details = RecordingDetails { title: note.title.clone(), visibility, ..RecordingDetails::default() };
         let new = NewRecording {
             id: note.id.clone(),
             stream: note.stream.clone(),

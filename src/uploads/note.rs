@@ -20,8 +20,8 @@ pub struct Note {
     pub title: String,
     /// The stream it is to belong to.
     pub stream: String,
-    /// `public`, `unlisted` or `private`.
-    visibility: String,
+    /// `public`, `unlisted` or `private`, when that was asked for.
+    visibility: Option<String>,
     /// When it was announced, milliseconds since 1970.
     pub created_ms: i64,
     /// Who announced it, for the audit.
@@ -34,15 +34,17 @@ impl Note {
     pub fn new(
         id: String,
         size: u64,
-        (title, stream, visibility): (String, String, Visibility),
+        (title, stream, visibility): (String, String, Option<Visibility>),
         actor: String,
     ) -> Self {
-        let (visibility, created_ms) = (visibility.as_str().to_owned(), store::now_ms());
+        let visibility = visibility.map(|visibility| visibility.as_str().to_owned());
+        let created_ms = store::now_ms();
         Self { id, size, title, stream, visibility, created_ms, actor, has_row: false }
     }
 
-    pub fn visibility(&self) -> Visibility {
-        self.visibility.parse().unwrap_or(Visibility::Private)
+    /// Who may see the recording, when that was asked for.
+    pub fn visibility(&self) -> Option<Visibility> {
+        self.visibility.as_ref().map(|word| word.parse().unwrap_or(Visibility::Private))
     }
 
     /// Where it is noted.

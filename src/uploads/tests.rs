@@ -31,7 +31,7 @@ const LIMITS: Limits = Limits { bytes_max: 1 << 20, uploads_max: 2, idle_max: Du
 
 fn wish(size: u64) -> Wish {
     let (stream, actor) = ("uploads".to_owned(), "127.0.0.1".to_owned());
-    Wish { size, title: "A film".into(), stream, visibility: Visibility::Public, actor }
+    Wish { size, title: "A film".into(), stream, visibility: None, actor }
 }
 
 fn pieces(data: &[u8]) -> impl Stream<Item = Result<Bytes, ()>> + Send + use<> {

@@ -77,6 +77,11 @@ struct Key {
 }
 
 impl PlaybackKeys {
+    /// How often they were rotated, and one.
+    pub fn number(&self) -> u32 {
+        self.current.number
+    }
+
     /// The keys of this number (from 1; [`Store::playback_keys`]) that belong to the API token.
     pub fn of(token: &ApiToken, number: u32) -> Self {
         let previous = number.checked_sub(1).filter(|previous| *previous > 0);

@@ -156,8 +156,9 @@ impl Store {
             let keys = self.read_keys().await?;
             self.ledger().forget_others(&keys.values().map(|key| key.stream.id.as_str()).collect());
             self.remembered(|remembered| *remembered = Remembered { at: Some(number), keys });
+            // Also when a later change of our own was told of already: those who looked then did not see this one.
+            self.inner.revision.send_modify(|known| *known = number.max(*known));
         }
-        self.announce(number);
         Ok(())
     }
 

@@ -13,36 +13,43 @@ pub(crate) struct Viewing {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// The newest change that is in it.
+    /// The newest change that was in what was read.
+    read_at: u64,
+    by_name: HashMap<String, Known>,
+}
+
+/// What a change of this number made of a stream; nothing when it removed it.
+#[derive(Debug, Clone, Copy)]
+struct Known {
     at: u64,
-    by_name: HashMap<String, Visibility>,
+    visibility: Option<Visibility>,
 }
 
 impl Viewing {
-    /// Takes what was read when the newest change was `at`, unless a newer one is known.
+    /// Takes what was read when the newest change was `at`; what later changes made stays.
     pub(crate) fn replace(&self, at: u64, by_name: HashMap<String, Visibility>) {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-        if at >= seen.at {
-            *seen = Seen { at, by_name };
+        if at < seen.read_at {
+            return;
         }
+        let read = by_name.into_iter().map(|(name, visibility)| (name, Known { at, visibility: Some(visibility) }));
+        let mut known: HashMap<String, Known> = read.collect();
+        known.extend(seen.by_name.drain().filter(|(_, known)| known.at > at));
+        *seen = Seen { read_at: at, by_name: known };
     }
 
     /// A change of this number set a stream's visibility, or removed the stream.
     pub(crate) fn set(&self, at: u64, stream: String, visibility: Option<Visibility>) {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-        // One that comes late is in what was read since.
-        if at < seen.at {
-            return;
-        }
-        seen.at = at;
-        match visibility {
-            Some(visibility) => _ = seen.by_name.insert(stream, visibility),
-            None => _ = seen.by_name.remove(&stream),
+        // One that comes late is in what was read since, or undone by a later one of the same stream.
+        let newest = seen.by_name.get(&stream).map_or(seen.read_at, |known| known.at);
+        if at >= newest {
+            seen.by_name.insert(stream, Known { at, visibility });
         }
     }
 
     fn get(&self, stream: &str) -> Option<Visibility> {
-        self.seen.read().unwrap_or_else(PoisonError::into_inner).by_name.get(stream).copied()
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).by_name.get(stream)?.visibility
     }
 }
 
@@ -98,7 +105,12 @@ mod tests {
         viewing.replace(4, read(Visibility::Unlisted));
         viewing.set(3, "show".into(), Some(Visibility::Private));
         assert_eq!(viewing.get("show"), Some(Visibility::Unlisted));
+        viewing.set(6, "other".into(), Some(Visibility::Public));
         viewing.set(5, "show".into(), None);
-        assert_eq!(viewing.get("show"), None);
+        assert_eq!(viewing.get("show"), None, "a change of another stream's that was told of first hides nothing");
+        viewing.replace(5, HashMap::new());
+        assert_eq!((viewing.get("show"), viewing.get("other")), (None, Some(Visibility::Public)));
+        viewing.replace(6, HashMap::new());
+        assert_eq!(viewing.get("other"), None);
     }
 }

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::{Actor, RecordingAct, RecordingStatus, Visibility, now_ms};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 /// Scenes read ahead of the one that is played: some seconds for a slow store.
@@ -156,6 +156,9 @@ enum Ending {
     Unreadable,
 }
 
+/// How often that is asked when nothing is known to have changed.
+const EXPOSED_EVERY: Duration = Duration::from_secs(5);
+
 /// Ends when the recording is private and the stream is not, or not any more: who watches that would see it without a ticket.
 async fn exposed(context: Arc<Context>, recording: String, stream: String) {
     let mut changes = context.store.changes();
@@ -163,12 +166,13 @@ async fn exposed(context: Arc<Context>, recording: String, stream: String) {
         changes.mark_unchanged();
         if !context.office.is_private(&stream) {
             let found = context.store.recording(&recording).await;
-            // While the database is away nobody can have changed it.
+            // While the database is away it is as it was; it is asked again.
             if found.is_ok_and(|found| found.is_some_and(|found| found.details.visibility == Visibility::Private)) {
                 return;
             }
         }
-        if changes.changed().await.is_err() {
+        // Asked again without a change too, in case the database was away.
+        if let Ok(Err(_)) = timeout(EXPOSED_EVERY, changes.changed()).await {
             return std::future::pending().await;
         }
     }

@@ -254,12 +254,14 @@ impl Change {
         if !is_id(&new.id) || find(&mut self.transaction, &new.id).await?.is_some() {
             return Err(Error::BadSetting { setting: "clip", why: "its id is malformed or taken".into() });
         }
+        // The whole may have been closed while the clip was looked up.
+        let mut details = new.details.clean()?;
+        details.visibility = details.visibility.max(whole.details.visibility);
         let length_ms = i64::try_from(new.duration_ms).unwrap_or(i64::MAX);
         let clip = Recording {
             id: new.id.clone(),
             from_msn: new.from_msn,
             until_msn: Some(new.until_msn),
-            details: new.details.clean()?,
             status: RecordingStatus::Available,
             reason: String::new(),
             stopped: true,
@@ -267,6 +269,7 @@ impl Change {
             ended_ms: Some(new.started_ms.saturating_add(length_ms)),
             duration_ms: new.duration_ms,
             size_bytes: new.size_bytes,
+            details,
             clip_of: Some(whole.id.clone()),
             created_ms: self.now_ms,
             updated_ms: self.now_ms,

@@ -22,12 +22,15 @@ use std::time::Duration;
 use store::{
     Actor, NewRecording, RecordingAct, RecordingDetails, RecordingStatus, Store, Visibility, new_recording_id, now_ms,
 };
+use tokio::fs::File;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
 /// What is collected before it is written.
 const WRITE_BYTES: usize = 1 << 20;
+/// What one long request sends is acknowledged each time so much more came: what a disk that fails then costs at most.
+const KEEP_BYTES: u64 = 64 << 20;
 /// How often it is looked for uploads that nobody goes on with.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// After an import that could not be made now.
@@ -168,6 +171,15 @@ impl Upload {
         self.offset() == self.size
     }
 
+    /// Acknowledges the first `came` bytes, all of which were given to `file`, once they are on the disk.
+    async fn keep(&self, file: &mut BufWriter<File>, came: u64) -> Result<(), Refused> {
+        file.flush().await.map_err(Refused::Disk)?;
+        file.get_ref().sync_data().await.map_err(Refused::Disk)?;
+        metrics::counter!("weir_upload_bytes_total").increment(came - self.offset());
+        self.received.store(came, Ordering::Release);
+        Ok(())
+    }
+
     fn note(&self) -> MutexGuard<'_, Note> {
         self.note.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -259,13 +271,16 @@ impl Uploads {
     /// Adds what comes to an upload, from `offset` on. What is acknowledged is on the disk; of what broke off, what came is kept too. One that
     /// begins as no MP4 file does is deleted.
     ///
+    /// A task of its own writes: who asks may be dropped at any moment, as HTTP/2 does with a stream that is reset, and what came has to be
+    /// noted, and the last write to have ended, before another request may go on. It ends when `pieces` do.
+    ///
     /// # Errors
     /// When it can't go on there, when it breaks off, or when the disk does not take it.
-    pub async fn append<E>(
-        &self,
+    pub async fn append<E: Send + 'static>(
+        self: &Arc<Self>,
         id: &str,
         offset: u64,
-        pieces: impl Stream<Item = Result<Bytes, E>> + Send,
+        pieces: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     ) -> Result<UploadFacts, Refused> {
         let upload = self.find(id)?;
         let pen = Arc::clone(&upload.pen).try_lock_owned().map_err(|_| Refused::Busy)?;
@@ -276,7 +291,19 @@ impl Uploads {
         if upload.is_whole() {
             return Ok(self.facts(&upload));
         }
-        let taken = self.take(&upload, at, pieces).await;
+        let uploads = Arc::clone(self);
+        let writing = tokio::spawn(async move { uploads.add(upload, pen, pieces).await });
+        writing.await.unwrap_or_else(|error| Err(Refused::Disk(io::Error::other(error))))
+    }
+
+    /// What [`Uploads::append`] does while it holds the pen.
+    async fn add<E>(
+        &self,
+        upload: Arc<Upload>,
+        pen: OwnedMutexGuard<()>,
+        pieces: impl Stream<Item = Result<Bytes, E>>,
+    ) -> Result<UploadFacts, Refused> {
+        let taken = self.take(&upload, pieces).await;
         upload.touched_ms.store(now_ms(), Ordering::Relaxed);
         if matches!(taken, Err(Refused::NotMp4)) {
             // Nothing that comes behind it makes it one.
@@ -287,7 +314,7 @@ impl Uploads {
         if upload.is_whole() {
             // It is tried again when the database is back.
             if let Err(error) = self.make_row(&upload).await {
-                let error = &error as &dyn std::error::Error;
+                let (error, id) = (&error as &dyn std::error::Error, upload.note().id.clone());
                 tracing::warn!(error, upload = id, "an uploaded file is whole, and its recording can't be noted yet");
             }
             self.whole.notify_one();
@@ -295,51 +322,22 @@ impl Uploads {
         Ok(self.facts(&upload))
     }
 
-    async fn take<E>(
-        &self,
-        upload: &Upload,
-        at: u64,
-        pieces: impl Stream<Item = Result<Bytes, E>>,
-    ) -> Result<(), Refused> {
-        let path = Note::media(&self.folder, &upload.note().id);
+    async fn take<E>(&self, upload: &Upload, pieces: impl Stream<Item = Result<Bytes, E>>) -> Result<(), Refused> {
+        let (path, at) = (Note::media(&self.folder, &upload.note().id), upload.offset());
         let mut file = tokio::fs::OpenOptions::new().write(true).open(path).await.map_err(Refused::Disk)?;
         // What was written behind it was never acknowledged.
         file.set_len(at).await.map_err(Refused::Disk)?;
         tokio::io::AsyncSeekExt::seek(&mut file, io::SeekFrom::Start(at)).await.map_err(Refused::Disk)?;
         let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
-        let mut pieces = pin!(pieces);
-        let (mut came, mut outcome) = (at, Ok(()));
-        while let Some(piece) = pieces.next().await {
-            let Ok(piece) = piece else {
-                outcome = Err(Refused::BrokeOff);
-                break;
-            };
-            if came == 0 && piece.len() >= 8 && !looks_like_mp4(&piece) {
-                return Err(Refused::NotMp4);
-            }
-            let room = usize::try_from(upload.size - came).unwrap_or(usize::MAX);
-            if piece.len() > room {
-                return Err(Refused::Longer);
-            }
-            if let Err(error) = file.write_all(&piece).await {
-                outcome = Err(Refused::Disk(error));
-                break;
-            }
-            came += piece.len() as u64;
-        }
-        let kept = async {
-            file.flush().await?;
-            file.get_ref().sync_data().await?;
-            file.get_ref().metadata().await.map(|file| file.len())
+        let outcome = match pour(&mut file, upload, pieces).await {
+            Ok(came) => upload.keep(&mut file, came).await,
+            Err((Refused::BrokeOff, came)) => upload.keep(&mut file, came).await.and(Err(Refused::BrokeOff)),
+            // Behind a write that was lost the rest would stand in the wrong place.
+            Err((refused, _)) => Err(refused),
         };
-        match kept.await {
-            Ok(length) => {
-                metrics::counter!("weir_upload_bytes_total").increment(length.saturating_sub(at));
-                upload.received.store(length.min(upload.size), Ordering::Release);
-                outcome
-            }
-            Err(error) => Err(Refused::Disk(error)),
-        }
+        // Whatever is under way ends before the next request writes; the outcome is known already.
+        let _nothing_is_acknowledged = file.get_mut().flush().await;
+        outcome
     }
 
     /// Deletes an upload that is not whole.
@@ -517,6 +515,34 @@ impl Uploads {
     fn shelf(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Upload>>> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Writes what comes behind what the upload has, and acknowledges it every so often. Gives how many bytes the file has then, also with an
+/// error.
+async fn pour<E>(
+    file: &mut BufWriter<File>,
+    upload: &Upload,
+    pieces: impl Stream<Item = Result<Bytes, E>>,
+) -> Result<u64, (Refused, u64)> {
+    let mut pieces = pin!(pieces);
+    let mut came = upload.offset();
+    while let Some(piece) = pieces.next().await {
+        let Ok(piece) = piece else { return Err((Refused::BrokeOff, came)) };
+        if came == 0 && piece.len() >= 8 && !looks_like_mp4(&piece) {
+            return Err((Refused::NotMp4, came));
+        }
+        let length = piece.len() as u64;
+        if length > upload.size - came {
+            return Err((Refused::Longer, came));
+        }
+        file.write_all(&piece).await.map_err(|error| (Refused::Disk(error), came))?;
+        came += length;
+        // The last ones are acknowledged when they are whole, so that an import finds its row.
+        if came - upload.offset() >= KEEP_BYTES && came < upload.size {
+            upload.keep(file, came).await.map_err(|refused| (refused, came))?;
+        }
+    }
+    Ok(came)
 }
 
 /// Whether a file may be one, by its first box: so that nobody waits for ten gigabytes of something else.

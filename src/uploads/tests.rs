@@ -21,9 +21,9 @@ impl Bed {
         Self { folder, archive, store }
     }
 
-    fn open(&self, limits: Limits) -> Uploads {
+    fn open(&self, limits: Limits) -> Arc<Uploads> {
         let folder = self.folder.path().join("uploads");
-        Uploads::open(folder, limits, (self.archive.clone(), self.store.clone(), 1)).unwrap()
+        Arc::new(Uploads::open(folder, limits, (self.archive.clone(), self.store.clone(), 1)).unwrap())
     }
 }
 
@@ -64,7 +64,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
 #[tokio::test]
 async fn a_second_writer_is_refused_while_the_first_writes() {
     let bed = Bed::new(None).await;
-    let uploads = Arc::new(bed.open(LIMITS));
+    let uploads = bed.open(LIMITS);
     let id = uploads.create(wish(64)).await.unwrap().id;
     let (sender, first) = tokio::sync::mpsc::channel::<Result<Bytes, ()>>(1);
     let first = stream::unfold(first, |mut first| async move { Some((first.recv().await?, first)) });
@@ -80,6 +80,35 @@ async fn a_second_writer_is_refused_while_the_first_writes() {
     assert!(matches!(uploads.remove(&id).await, Err(Refused::Busy)));
     drop(sender);
     assert_eq!(writer.await.unwrap().unwrap(), 48);
+}
+
+/// As a connection over which HTTP/2 resets the stream: the handler is dropped, and only then the body breaks off.
+#[tokio::test]
+async fn what_came_is_kept_when_nobody_waits_for_the_answer_any_more() {
+    let bed = Bed::new(None).await;
+    let uploads = bed.open(LIMITS);
+    let id = uploads.create(wish(64)).await.unwrap().id;
+    let (sender, body) = tokio::sync::mpsc::channel::<Result<Bytes, ()>>(1);
+    let body = stream::unfold(body, |mut body| async move { Some((body.recv().await?, body)) });
+    let handler = tokio::spawn({
+        let (uploads, id) = (Arc::clone(&uploads), id.clone());
+        async move { uploads.append(&id, 0, body).await.map(|facts| facts.offset) }
+    });
+    for _ in 0..3 {
+        sender.send(Ok(Bytes::from_static(&MP4[..16]))).await.unwrap();
+    }
+    handler.abort();
+    assert!(handler.await.unwrap_err().is_cancelled());
+    assert!(matches!(uploads.append(&id, 0, pieces(MP4)).await, Err(Refused::Busy)), "it is written to the end first");
+    sender.send(Err(())).await.expect("somebody who still reads the body");
+    let ended = tokio::time::timeout(Duration::from_secs(20), async {
+        while let Err(Refused::Busy) = uploads.append(&id, 1, pieces(MP4)).await {
+            tokio::task::yield_now().await;
+        }
+    });
+    ended.await.expect("the pen to be free");
+    assert_eq!(uploads.show(&id).unwrap().offset, 48);
+    assert_eq!(std::fs::metadata(bed.folder.path().join(format!("uploads/{id}.part"))).unwrap().len(), 48);
 }
 
 #[tokio::test]

@@ -120,11 +120,6 @@ impl Recordings {
             Ended::Stopped if self.stop.is_cancelled() => return Ok(Imported::Again("the server stops".into())),
             Ended::Stopped => return Ok(Imported::Unwanted),
         };
-        // What is told to be whole has to be on the disk.
-        let archive = self.archive.clone();
-        if tokio::task::spawn_blocking(move || archive.flush()).await.is_err() {
-            return Ok(Imported::Again("the disk did not take it".into()));
-        }
         let Some(timeline) = self.timeline(name.stream(), name.session()).await else {
             return Ok(Imported::Again("nothing of it is in the archive".into()));
         };

@@ -133,8 +133,12 @@ impl Press {
         };
         let ended = self.write(&mut packager, &mut recorder, zero);
         // Also of what is given up: only what is closed can be swept.
-        recorder.end();
-        ended.err().unwrap_or(Ended::Whole)
+        match (recorder.end(), ended) {
+            (_, Err(ended)) => ended,
+            (true, Ok(())) => Ended::Whole,
+            // The timeline has it, and the next start would not.
+            (false, Ok(())) => Ended::Failed("the disk did not take all of it".into()),
+        }
     }
 
     fn write(&mut self, packager: &mut FilmPackager, recorder: &mut Recorder, zero: SystemTime) -> Result<(), Ended> {

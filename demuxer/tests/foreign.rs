@@ -119,6 +119,40 @@ fn what_is_not_taken_is_refused_by_its_name() {
     assert!(matches!(text, Error::NotMp4), "{text}");
 }
 
+/// The same film whose fragments all claim the whole file.
+fn multiplied(mut film: Vec<u8>) -> Vec<u8> {
+    let whole = film.len() as u32;
+    let word = |film: &[u8], at: usize| u32::from_be_bytes(film[at..at + 4].try_into().expect("a word"));
+    let mut moof_at = 0;
+    for at in 4..film.len() - 4 {
+        if &film[at..at + 4] == b"moof" {
+            moof_at = at as u32 - 4;
+        }
+        // A run with the place and the sizes of its samples.
+        if &film[at..at + 4] != b"trun" || word(&film, at + 4) & 0x201 != 0x201 {
+            continue;
+        }
+        let (flags, count) = (word(&film, at + 4), word(&film, at + 8) as usize);
+        let (before, each) = ((flags & 0x100 != 0) as usize * 4, (flags & 0xf00).count_ones() as usize * 4);
+        let first = at + if flags & 4 != 0 { 20 } else { 16 } + before;
+        let sizes: u32 = (0..count).map(|number| word(&film, first + number * each)).sum();
+        let larger = word(&film, first) + (whole - sizes);
+        film[at + 12..at + 16].copy_from_slice(&moof_at.wrapping_neg().to_be_bytes());
+        film[first..first + 4].copy_from_slice(&larger.to_be_bytes());
+    }
+    film
+}
+
+#[test]
+fn a_file_that_lists_the_same_bytes_many_times_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["-an", "-movflags", "frag_keyframe+empty_moov+default_base_moof"];
+    let film = std::fs::read(film(folder.path(), "small.mp4", &options)).unwrap();
+    assert!(demuxer::open(film.as_slice()).is_ok());
+    let refused = demuxer::open(multiplied(film).as_slice()).unwrap_err();
+    assert!(matches!(refused, Error::Damaged { what: "its index lists the same bytes many times" }), "{refused}");
+}
+
 #[test]
 fn a_file_that_is_cut_anywhere_is_refused() {
     let folder = tempfile::tempdir().unwrap();

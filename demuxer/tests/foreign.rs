@@ -83,6 +83,22 @@ fn every_sample_of_a_file_is_where_ffprobe_finds_it() {
 }
 
 #[test]
+fn what_a_lossless_trim_hides_is_left_out_but_for_a_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = film(folder.path(), "long.mp4", &["-vf", "tpad=stop_duration=3", "-an"]);
+    let trimmed = folder.path().join("trimmed.mp4");
+    let (from, to) = (long.display().to_string(), trimmed.display().to_string());
+    // All of the media, and an edit list that begins at 2.5 s of it: players begin there, demuxers at the key frame before.
+    let words = ["-v", "error", "-i", &from, "-c", "copy", "-output_ts_offset", "-2.5"];
+    run("ffmpeg", &[&words[..], &["-avoid_negative_ts", "disabled", &to]].concat());
+    let (theirs, ours) = (packets(&trimmed, "v:0"), found(&open(&trimmed).unwrap().pictures));
+    assert_eq!(ours.len(), theirs.len());
+    assert_eq!((ours[0].0, ours[0].1), (theirs[0].0, theirs[0].1), "the same first key frame");
+    let hidden = ours.iter().filter(|picture| picture.2 < 0).count();
+    assert!((1..25).contains(&hidden), "{hidden} pictures before zero, with a key frame every second");
+}
+
+#[test]
 fn fragments_are_read_too() {
     let folder = tempfile::tempdir().unwrap();
     for (name, flags) in [

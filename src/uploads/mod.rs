@@ -11,7 +11,7 @@ use archive::Archive;
 use axum::body::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use note::Note;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::OpenOptions;
 use std::io;
 use std::path::PathBuf;
@@ -31,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 const WRITE_BYTES: usize = 1 << 20;
 /// What one long request sends is acknowledged each time so much more came: what a disk that fails then costs at most.
 const KEEP_BYTES: u64 = 64 << 20;
+/// Uploads that are still told of when their file is gone; who asks does so within a minute.
+const ENDED_MAX: usize = 100;
 /// How often it is looked for uploads that nobody goes on with.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// After an import that could not be made now.
@@ -142,6 +144,8 @@ pub struct Uploads {
     epoch: u64,
     /// Held for a look or a change, never across an await.
     shelf: Mutex<BTreeMap<String, Arc<Upload>>>,
+    /// Those that were imported last, or refused then, the newest first: who never got the last answer asks for it.
+    ended: Mutex<VecDeque<UploadFacts>>,
     /// A file is whole.
     whole: Notify,
 }
@@ -197,8 +201,8 @@ impl Uploads {
             // More than was announced can only be damage.
             shelf.insert(note.id.clone(), Upload::new(note.clone(), received.min(note.size)));
         }
-        let (shelf, whole) = (Mutex::new(shelf), Notify::new());
-        Ok(Self { folder, limits, archive, store, epoch, shelf, whole })
+        let (shelf, ended, whole) = (Mutex::new(shelf), Mutex::default(), Notify::new());
+        Ok(Self { folder, limits, archive, store, epoch, shelf, ended, whole })
     }
 
     /// What uploads may be.
@@ -212,12 +216,16 @@ impl Uploads {
         all.iter().map(|upload| self.facts(upload)).collect()
     }
 
-    /// How one is.
+    /// How one is, or was when it was imported, if that is not long ago.
     ///
     /// # Errors
     /// [`Refused::Unknown`].
     pub fn show(&self, id: &str) -> Result<UploadFacts, Refused> {
-        Ok(self.facts(&*self.find(id)?))
+        // In this order: one that ends meanwhile is found in the second place.
+        match self.find(id) {
+            Ok(upload) => Ok(self.facts(&upload)),
+            Err(unknown) => self.ended().iter().find(|facts| facts.id == id).cloned().ok_or(unknown),
+        }
     }
 
     /// Takes a new one on, and reserves its room.
@@ -433,8 +441,12 @@ impl Uploads {
                 tracing::warn!(reason, recording = note.id, "an import could not be made; it is begun anew");
                 return false;
             }
-            Imported::Refused(reason) => tracing::info!(reason, recording = note.id, "nothing can be made of a file"),
-            Imported::Whole | Imported::Unwanted => {}
+            Imported::Refused(reason) => {
+                tracing::info!(reason, recording = note.id, "nothing can be made of a file");
+                self.remember(self.facts(upload));
+            }
+            Imported::Whole => self.remember(self.facts(upload)),
+            Imported::Unwanted => {}
         }
         self.discard(upload).await.is_ok()
     }
@@ -488,6 +500,13 @@ impl Uploads {
         }
     }
 
+    fn remember(&self, facts: UploadFacts) {
+        let mut ended = self.ended();
+        ended.retain(|known| known.id != facts.id);
+        ended.push_front(facts);
+        ended.truncate(ENDED_MAX);
+    }
+
     fn find(&self, id: &str) -> Result<Arc<Upload>, Refused> {
         self.shelf().get(id).cloned().ok_or(Refused::Unknown)
     }
@@ -509,6 +528,10 @@ impl Uploads {
             expires_ms: (!is_whole).then(|| self.expires_ms(upload)),
             created_ms: note.created_ms,
         }
+    }
+
+    fn ended(&self) -> MutexGuard<'_, VecDeque<UploadFacts>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A panic can't leave these short sections half done, so poison is ignored.

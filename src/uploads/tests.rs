@@ -134,3 +134,21 @@ async fn limits_are_told_in_words() {
     assert_eq!(bed.archive.usage().bytes, 0, "what is no film is not kept");
     assert_eq!(std::fs::read_dir(bed.folder.path().join("uploads")).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn one_that_was_imported_is_still_told_of_for_a_while() {
+    let bed = Bed::new(None).await;
+    let limits = Limits { uploads_max: 200, ..LIMITS };
+    let uploads = bed.open(limits);
+    let mut ids = Vec::new();
+    for _ in 0..=ENDED_MAX {
+        let id = uploads.create(wish(MP4.len() as u64)).await.unwrap().id;
+        let facts = uploads.append(&id, 0, pieces(MP4)).await.unwrap();
+        uploads.remember(facts.clone());
+        uploads.discard(&uploads.find(&id).unwrap()).await.unwrap();
+        assert_eq!(uploads.show(&id).unwrap(), facts, "as the answer that was lost had it");
+        ids.push(id);
+    }
+    assert!(matches!(uploads.show(&ids[0]), Err(Refused::Unknown)), "not for ever");
+    assert!(uploads.show(&ids[1]).is_ok() && uploads.list().is_empty());
+}

@@ -258,6 +258,11 @@ fn an_upload_goes_on_behind_a_killed_server() {
     assert_eq!((status, headers["upload-offset"].parse().ok()), (204, Some(bytes.len())));
     let recording = available(&server, &id);
     check_alike(&server, &file, &recording);
+    // Who never got the last answer asks again when the file is gone, and must not take it for lost.
+    eventually("nothing that is left of the uploads", || (left(&server) == 0).then_some(()));
+    let (status, headers) = tus(&server, "HEAD", &address, &[], None);
+    assert_eq!((status, headers["upload-offset"].parse().ok()), (200, Some(bytes.len())));
+    assert_eq!(headers["upload-length"].parse().ok(), Some(bytes.len()));
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub enum Refused {
     #[error("{most} uploads are on their way or being imported already; wait until one is done, or delete one.")]
     TooMany { most: usize },
     #[error(
-        "There is no room for the file and the recording that is made of it, {needed} MiB together; delete recordings, or raise archive.quota_gib."
+        "There is no room for the file and the recordings that are made of what is uploaded, {needed} MiB together; delete recordings, or raise archive.quota_gib."
     )]
     NoRoom { needed: u64 },
     #[error("Another request writes to this upload; wait until it has ended.")]
@@ -268,10 +268,15 @@ impl Uploads {
         if size > most {
             return Err(Refused::TooLarge { size, most });
         }
-        let promised = self.shelf().values().map(|upload| upload.size - upload.offset()).sum();
-        // The file is there until its recording is.
-        if !self.archive.has_room(size.saturating_mul(2), promised) {
-            return Err(Refused::NoRoom { needed: (size.saturating_mul(2)).div_ceil(1 << 20) });
+        let (promised, largest) = {
+            let shelf = self.shelf();
+            let promised = shelf.values().map(|upload| upload.size - upload.offset()).sum();
+            (promised, shelf.values().map(|upload| upload.size).max().unwrap_or(0))
+        };
+        // A file is there until its recording is, and one is made at a time: the most there ever is are all files and the largest once more.
+        let needed = size.saturating_add(size.max(largest));
+        if !self.archive.has_room(needed, promised) {
+            return Err(Refused::NoRoom { needed: needed.div_ceil(1 << 20) });
         }
         Ok(())
     }
@@ -375,33 +380,55 @@ impl Uploads {
     /// Imports what is whole, one after the other, and gives up what nobody goes on with, until `stop`.
     pub async fn run(self: Arc<Self>, recordings: Arc<Recordings>, studio: Studio, stop: CancellationToken) {
         self.fail_lost().await;
+        // Each on its own: an import may take hours, or wait for a disk.
+        let work = async { tokio::join!(self.import_whole(&recordings, &studio), self.expire()) };
+        tokio::select! {
+            _ = work => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn import_whole(&self, recordings: &Arc<Recordings>, studio: &Studio) {
         loop {
-            let is_all = tokio::select! {
-                is_all = self.round(&recordings, &studio) => is_all,
-                () = stop.cancelled() => return,
-            };
+            let is_all = self.round(recordings, studio).await;
             let pause = if is_all { LOOK_EVERY } else { AGAIN };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.whole.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+            // One that became whole during the round left its permit.
+            let _either = tokio::time::timeout(pause, self.whole.notified()).await;
+        }
+    }
+
+    async fn expire(&self) {
+        loop {
+            self.give_up().await;
+            metrics::gauge!("weir_uploads").set(self.shelf().len() as f64);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Removes what nobody goes on with.
+    async fn give_up(&self) {
+        let all: Vec<_> = self.shelf().values().cloned().collect();
+        for upload in all {
+            let Ok(_pen) = Arc::clone(&upload.pen).try_lock_owned() else { continue };
+            if upload.is_whole() || now_ms() < self.expires_ms(&upload) {
+                continue;
+            }
+            tracing::info!(upload = upload.note().id, "nobody went on with an upload, so it is given up");
+            metrics::counter!("weir_upload_expired_total").increment(1);
+            if let Err(error) = self.discard(&upload).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "an upload that is given up can't be removed yet");
             }
         }
     }
 
-    /// Whether nothing has to be tried again.
+    /// Imports what is whole; whether nothing has to be tried again.
     async fn round(&self, recordings: &Arc<Recordings>, studio: &Studio) -> bool {
         let mut is_all = true;
         let all: Vec<_> = self.shelf().values().cloned().collect();
-        for upload in all {
+        for upload in all.into_iter().filter(|upload| upload.is_whole()) {
             let Ok(_pen) = Arc::clone(&upload.pen).try_lock_owned() else { continue };
-            if upload.is_whole() {
-                is_all &= self.import(&upload, recordings, studio).await;
-            } else if now_ms() >= self.expires_ms(&upload) {
-                tracing::info!(upload = upload.note().id, "nobody went on with an upload, so it is given up");
-                metrics::counter!("weir_upload_expired_total").increment(1);
-                is_all &= self.discard(&upload).await.is_ok();
-            }
+            is_all &= self.import(&upload, recordings, studio).await;
         }
         metrics::gauge!("weir_uploads").set(self.shelf().len() as f64);
         is_all

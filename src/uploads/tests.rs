@@ -152,3 +152,30 @@ async fn one_that_was_imported_is_still_told_of_for_a_while() {
     assert!(matches!(uploads.show(&ids[0]), Err(Refused::Unknown)), "not for ever");
     assert!(uploads.show(&ids[1]).is_ok() && uploads.list().is_empty());
 }
+
+#[tokio::test]
+async fn room_is_asked_for_all_files_and_the_largest_once_more() {
+    let bed = Bed::new(Some(1 << 20)).await;
+    let uploads = bed.open(LIMITS);
+    uploads.create(wish(400 << 10)).await.unwrap();
+    let much = uploads.create(wish(230 << 10)).await.unwrap_err();
+    assert!(matches!(much, Refused::NoRoom { needed: 1 }), "400, 230 and 400 KiB are over the quota: {much}");
+    uploads.create(wish(220 << 10)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_whole_is_not_given_up_and_what_is_written_to_is_not_either() {
+    let bed = Bed::new(None).await;
+    let uploads = bed.open(Limits { uploads_max: 3, idle_max: Duration::ZERO, ..LIMITS });
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(uploads.create(wish(MP4.len() as u64)).await.unwrap().id);
+    }
+    uploads.append(&ids[0], 0, pieces(MP4)).await.unwrap();
+    let pen = Arc::clone(&uploads.find(&ids[1]).unwrap().pen).try_lock_owned().unwrap();
+    uploads.give_up().await;
+    assert_eq!(ids.iter().map(|id| uploads.show(id).is_ok()).collect::<Vec<_>>(), [true, true, false]);
+    drop(pen);
+    uploads.give_up().await;
+    assert!(matches!(uploads.show(&ids[1]), Err(Refused::Unknown)));
+}

@@ -76,7 +76,9 @@ impl From<Refused> for ApiError {
             Refused::Store(error) => return error.into(),
             Refused::Unknown => StatusCode::NOT_FOUND,
             Refused::TooLarge { .. } | Refused::Longer => StatusCode::PAYLOAD_TOO_LARGE,
-            Refused::Empty | Refused::BrokeOff => StatusCode::BAD_REQUEST,
+            Refused::Empty => StatusCode::BAD_REQUEST,
+            // What clients try again by themselves: a body that stood still for a while is no fault of theirs.
+            Refused::BrokeOff => StatusCode::SERVICE_UNAVAILABLE,
             Refused::NotMp4 => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refused::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refused::Busy => StatusCode::LOCKED,
@@ -274,7 +276,8 @@ pub async fn head(
     responses((status = 204, description = "Upload-Offset, Upload-Expires"), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem, description = "The upload is elsewhere"),
         (status = 412, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem, description = "No MP4 file, or no piece of a file"),
-        (status = 423, body = Problem, description = "Another request writes to it"), (status = 507, body = Problem)))]
+        (status = 423, body = Problem, description = "Another request writes to it"),
+        (status = 503, body = Problem, description = "It broke off; ask where it is and go on there"), (status = 507, body = Problem)))]
 pub async fn append(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,

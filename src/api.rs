@@ -121,8 +121,8 @@ impl Api {
     }
 
     /// What takes files.
-    pub fn with_uploads(self, uploads: Option<Arc<Uploads>>) -> Self {
-        Self { uploads, ..self }
+    pub fn with_uploads(self, uploads: Arc<Uploads>) -> Self {
+        Self { uploads: Some(uploads), ..self }
     }
 
     /// Where encoders push to, shown on the home page.

@@ -57,7 +57,7 @@ pub struct UploadShape {
 pub struct UploadList {
     /// Oldest first.
     pub uploads: Vec<UploadShape>,
-    /// The largest file that is taken, bytes.
+    /// The largest file that is taken, bytes; 0 when no new one is.
     pub bytes_max: u64,
 }
 
@@ -74,7 +74,7 @@ impl From<Refused> for ApiError {
         metrics::counter!("weir_upload_refused_total", "reason" => code).increment(1);
         let status = match refused {
             Refused::Store(error) => return error.into(),
-            Refused::Unknown => StatusCode::NOT_FOUND,
+            Refused::Unknown | Refused::Closed => StatusCode::NOT_FOUND,
             Refused::TooLarge { .. } | Refused::Longer => StatusCode::PAYLOAD_TOO_LARGE,
             Refused::Empty => StatusCode::BAD_REQUEST,
             // What clients try again by themselves: a body that stood still for a while is no fault of theirs.
@@ -169,8 +169,7 @@ fn stem(name: &str) -> &str {
 
 impl Api {
     fn uploads(&self) -> Result<&Arc<Uploads>, ApiError> {
-        let message = || "This server takes no files; set archive.upload_max_gib.".to_owned();
-        self.uploads.as_ref().ok_or_else(|| ApiError::not_found("no_uploads", message()))
+        self.uploads.as_ref().ok_or_else(|| Refused::Closed.into())
     }
 
     async fn wish(&self, from: &Extensions, headers: &HeaderMap) -> Result<Wish, ApiError> {

@@ -41,7 +41,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// What uploads may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The largest file, bytes.
+    /// The largest file, bytes; 0 takes no new one, and those that are there go on to their end.
     pub bytes_max: u64,
     /// Files that are on their way or wait for their import.
     pub uploads_max: usize,
@@ -52,6 +52,8 @@ pub struct Limits {
 /// Why an upload is not taken, or does not go on. Each is a sentence for people.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
+    #[error("This server takes no files; set archive.upload_max_gib.")]
+    Closed,
     #[error("There is no such upload; it ended, was deleted or nobody went on with it. Begin again.")]
     Unknown,
     #[error(
@@ -88,6 +90,7 @@ impl Refused {
     /// For metrics and programs.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Closed => "no_uploads",
             Self::Unknown => "no_such_upload",
             Self::TooLarge { .. } => "too_large",
             Self::Empty => "empty",
@@ -161,9 +164,9 @@ struct Upload {
 }
 
 impl Upload {
-    fn new(note: Note, received: u64) -> Arc<Self> {
+    fn new(note: Note, received: u64, touched_ms: i64) -> Arc<Self> {
         let (size, pen) = (note.size, Arc::default());
-        let (received, touched_ms) = (AtomicU64::new(received), AtomicI64::new(now_ms()));
+        let (received, touched_ms) = (AtomicU64::new(received), AtomicI64::new(touched_ms));
         Arc::new(Self { note: Mutex::new(note), size, received, touched_ms, pen })
     }
 
@@ -196,10 +199,10 @@ impl Uploads {
     /// When the folder can't be read.
     pub fn open(folder: PathBuf, limits: Limits, (archive, store, epoch): (Archive, Store, u64)) -> io::Result<Self> {
         let mut shelf = BTreeMap::new();
-        for (note, received) in Note::all(&folder)? {
+        for (note, received, touched_ms) in Note::all(&folder)? {
             archive.lodge(note.size, 0);
             // More than was announced can only be damage.
-            shelf.insert(note.id.clone(), Upload::new(note.clone(), received.min(note.size)));
+            shelf.insert(note.id.clone(), Upload::new(note.clone(), received.min(note.size), touched_ms));
         }
         let (shelf, ended, whole) = (Mutex::new(shelf), Mutex::default(), Notify::new());
         Ok(Self { folder, limits, archive, store, epoch, shelf, ended, whole })
@@ -231,7 +234,7 @@ impl Uploads {
     /// Takes a new one on, and reserves its room.
     ///
     /// # Errors
-    /// When it is too large, when there are too many, when there is no room, or for what can't be said of a recording.
+    /// When none are taken, when it is too large, when there are too many, when there is no room, or for what can't be said of a recording.
     pub async fn create(&self, wish: Wish) -> Result<UploadFacts, Refused> {
         self.refuse(&wish)?;
         store::check_name(&wish.stream)?;
@@ -239,7 +242,7 @@ impl Uploads {
         let title = details.clean()?.title;
         let id = new_recording_id();
         let note = Note::new(id.clone(), wish.size, (title, wish.stream, wish.visibility), wish.actor);
-        let upload = Upload::new(note.clone(), 0);
+        let upload = Upload::new(note.clone(), 0, now_ms());
         {
             let mut shelf = self.shelf();
             if shelf.len() >= self.limits.uploads_max {
@@ -262,6 +265,9 @@ impl Uploads {
 
     fn refuse(&self, wish: &Wish) -> Result<(), Refused> {
         let (size, most) = (wish.size, self.limits.bytes_max);
+        if most == 0 {
+            return Err(Refused::Closed);
+        }
         if size == 0 {
             return Err(Refused::Empty);
         }

@@ -179,3 +179,25 @@ async fn what_is_whole_is_not_given_up_and_what_is_written_to_is_not_either() {
     uploads.give_up().await;
     assert!(matches!(uploads.show(&ids[1]), Err(Refused::Unknown)));
 }
+
+#[tokio::test]
+async fn what_is_on_its_way_goes_on_when_no_more_is_taken_and_ends_when_it_did_before_a_restart() {
+    let bed = Bed::new(None).await;
+    let uploads = bed.open(LIMITS);
+    let [old, young] =
+        [uploads.create(wish(64)).await.unwrap().id, uploads.create(wish(MP4.len() as u64)).await.unwrap().id];
+    uploads.append(&old, 0, pieces(MP4)).await.unwrap();
+    uploads.append(&young, 0, pieces(&MP4[..10])).await.unwrap();
+    drop(uploads);
+    let media = std::fs::File::options().write(true).open(bed.folder.path().join(format!("uploads/{old}.part")));
+    media.unwrap().set_modified(std::time::SystemTime::now() - 2 * LIMITS.idle_max).unwrap();
+    let uploads = bed.open(Limits { bytes_max: 0, ..LIMITS });
+    assert!(matches!(uploads.create(wish(64)).await, Err(Refused::Closed)));
+    assert!(uploads.show(&old).unwrap().expires_ms.unwrap() < now_ms(), "a start is no byte that came");
+    uploads.give_up().await;
+    assert!(matches!(uploads.show(&old), Err(Refused::Unknown)));
+    let whole = uploads.append(&young, 10, pieces(&MP4[10..])).await.unwrap();
+    assert_eq!(whole.expires_ms, None, "the other one is taken to its end");
+    uploads.give_up().await;
+    assert_eq!(uploads.list().len(), 1);
+}

@@ -121,6 +121,8 @@ pub struct Wish {
     pub visibility: Option<Visibility>,
     /// Who asks.
     pub actor: String,
+    /// What was said of the file, as it was said: the header, at most 8 KiB.
+    pub metadata: String,
 }
 
 /// How an upload is.
@@ -136,6 +138,8 @@ pub struct UploadFacts {
     /// When it is given up unless more comes; `None` when it is whole.
     pub expires_ms: Option<i64>,
     pub created_ms: i64,
+    /// What was said of the file when it was announced.
+    pub metadata: String,
 }
 
 /// See the module.
@@ -240,8 +244,8 @@ impl Uploads {
         store::check_name(&wish.stream)?;
         let details = RecordingDetails { title: wish.title.clone(), ..RecordingDetails::default() };
         let title = details.clean()?.title;
-        let id = new_recording_id();
-        let note = Note::new(id.clone(), wish.size, (title, wish.stream, wish.visibility), wish.actor);
+        let (id, size) = (new_recording_id(), wish.size);
+        let note = Note::new(id.clone(), Wish { title, ..wish });
         let upload = Upload::new(note.clone(), 0, now_ms());
         {
             let mut shelf = self.shelf();
@@ -250,7 +254,7 @@ impl Uploads {
             }
             shelf.insert(id.clone(), Arc::clone(&upload));
         }
-        self.archive.lodge(wish.size, 0);
+        self.archive.lodge(size, 0);
         let folder = self.folder.clone();
         let written = tokio::task::spawn_blocking(move || {
             OpenOptions::new().create_new(true).write(true).open(Note::media(&folder, &note.id))?.sync_all()?;
@@ -560,6 +564,7 @@ impl Uploads {
             offset,
             expires_ms: (!is_whole).then(|| self.expires_ms(upload)),
             created_ms: note.created_ms,
+            metadata: note.metadata.clone(),
         }
     }
 

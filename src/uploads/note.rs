@@ -1,5 +1,6 @@
 //! What is known of an upload, beside its bytes: one small file each, so that a server that was killed goes on with it.
 
+use super::Wish;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -26,20 +27,19 @@ pub struct Note {
     pub created_ms: i64,
     /// Who announced it, for the audit.
     pub actor: String,
+    /// What was said of it, as it was said; older notes have none.
+    #[serde(default)]
+    pub metadata: String,
     /// The recording's row was made.
     pub has_row: bool,
 }
 
 impl Note {
-    pub fn new(
-        id: String,
-        size: u64,
-        (title, stream, visibility): (String, String, Option<Visibility>),
-        actor: String,
-    ) -> Self {
+    pub fn new(id: String, wish: Wish) -> Self {
+        let Wish { size, title, stream, visibility, actor, metadata } = wish;
         let visibility = visibility.map(|visibility| visibility.as_str().to_owned());
         let created_ms = store::now_ms();
-        Self { id, size, title, stream, visibility, created_ms, actor, has_row: false }
+        Self { id, size, title, stream, visibility, created_ms, actor, metadata, has_row: false }
     }
 
     /// Who may see the recording, when that was asked for.

@@ -31,7 +31,7 @@ const LIMITS: Limits = Limits { bytes_max: 1 << 20, uploads_max: 2, idle_max: Du
 
 fn wish(size: u64) -> Wish {
     let (stream, actor) = ("uploads".to_owned(), "127.0.0.1".to_owned());
-    Wish { size, title: "A film".into(), stream, visibility: None, actor }
+    Wish { size, title: "A film".into(), stream, visibility: None, actor, metadata: "title QSBmaWxt".into() }
 }
 
 fn pieces(data: &[u8]) -> impl Stream<Item = Result<Bytes, ()>> + Send + use<> {
@@ -50,7 +50,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     drop(uploads);
     let uploads = bed.open(LIMITS);
     let facts = uploads.show(&id).unwrap();
-    assert_eq!((facts.offset, facts.title.as_str()), (15, "A film"));
+    assert_eq!((facts.offset, facts.title.as_str(), facts.metadata.as_str()), (15, "A film", "title QSBmaWxt"));
     assert!(matches!(uploads.append(&id, 10, pieces(b"x")).await, Err(Refused::Elsewhere { at: 15 })));
     let whole = uploads.append(&id, 15, pieces(&MP4[15..])).await.unwrap();
     assert_eq!((whole.offset, whole.expires_ms), (MP4.len() as u64, None));

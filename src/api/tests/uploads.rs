@@ -50,3 +50,18 @@ async fn a_piece_that_stands_still_is_to_be_sent_again() {
     let known = tus(&bed, "HEAD", &address, &[], Body::empty()).await;
     assert_eq!((known.status(), said(&known, "upload-offset")), (StatusCode::OK, "12"));
 }
+
+#[tokio::test]
+async fn every_answer_speaks_the_protocol_and_tells_what_was_said() {
+    let bed = Bed::new().await;
+    let metadata = "filename ZmlsbS5tcDQ=,is_confidential";
+    let made = announce(&bed, metadata).await;
+    let address = said(&made, "location").to_owned();
+    let known = tus(&bed, "HEAD", &address, &[], Body::empty()).await;
+    assert_eq!((known.status(), said(&known, "upload-metadata")), (StatusCode::OK, metadata));
+    assert_eq!(said(&announce(&bed, &format!("title {}", "QUFB".repeat(3_000))).await, "location"), "", "too long");
+    for (token, status) in [("Bearer wrong", StatusCode::UNAUTHORIZED), ("", StatusCode::UNAUTHORIZED)] {
+        let refused = tus(&bed, "HEAD", &address, &[("authorization", token)], Body::empty()).await;
+        assert_eq!((refused.status(), said(&refused, "tus-resumable")), (status, "1.0.0"));
+    }
+}

@@ -121,8 +121,8 @@ impl Api {
     }
 
     /// What takes files.
-    pub fn with_uploads(self, uploads: Option<Arc<Uploads>>) -> Self {
-        Self { uploads, ..self }
+    pub fn with_uploads(self, uploads: Arc<Uploads>) -> Self {
+        Self { uploads: Some(uploads), ..self }
     }
 
     /// Where encoders push to, shown on the home page.
@@ -167,14 +167,18 @@ impl utoipa::Modify for Bearer {
 pub fn router(api: Api) -> Router {
     let api = Arc::new(api);
     let (guarded, mut openapi) = guarded().split_for_parts();
+    let (files, files_openapi) = files().split_for_parts();
     let (read, read_openapi) = read().split_for_parts();
     let (sign_in, sign_in_openapi) = sign_in().split_for_parts();
     let (public, public_openapi) = public().split_for_parts();
-    for part in [read_openapi, sign_in_openapi, public_openapi] {
+    for part in [files_openapi, read_openapi, sign_in_openapi, public_openapi] {
         openapi.merge(part);
     }
     let description = Json(openapi);
     let guarded = guarded.route_layer(middleware::from_fn_with_state(Arc::clone(&api), gate::check));
+    let files = files.route_layer(middleware::from_fn_with_state(Arc::clone(&api), gate::check));
+    // Outside the gate, as its refusals say so too.
+    let guarded = guarded.merge(files.route_layer(middleware::map_response(uploads::speak)));
     let read = read.route_layer(middleware::from_fn_with_state(Arc::clone(&api), gate::check_reader));
     let described = Router::new().route("/api/v1/openapi.json", get(move || async move { description.clone() }));
     Router::new()
@@ -220,15 +224,15 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(tickets::rotate))
         .routes(routes!(recordings::start, recordings::stop))
         .merge(images())
-        .merge(files())
 }
 
 /// Files of any size, sent piece by piece.
 fn files() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new()
-        .routes(routes!(uploads::options, uploads::list, uploads::create))
-        .routes(routes!(uploads::head, uploads::append, uploads::remove))
-        .layer(middleware::map_response(uploads::speak))
+    OpenApiRouter::new().routes(routes!(uploads::options, uploads::list, uploads::create)).routes(routes!(
+        uploads::head,
+        uploads::append,
+        uploads::remove
+    ))
 }
 
 /// What the token of a stream's dock opens too.

@@ -160,19 +160,18 @@ async fn open_archive(config: &Config) -> anyhow::Result<Archive> {
         .with_context(|| format!("recordings can't be kept in {name}; name another folder as archive.folder"))
 }
 
-/// Opens the folder of uploads, unless none are taken.
-async fn open_uploads(config: &Config, with: (Archive, Store, u64)) -> anyhow::Result<Option<Arc<Uploads>>> {
-    let Some(limits) = config.archive.uploads() else { return Ok(None) };
-    let folder = config.archive_dir().join(".uploads");
+/// Opens the folder of uploads, also when no more are taken: those in it go on to their end.
+async fn open_uploads(config: &Config, with: (Archive, Store, u64)) -> anyhow::Result<Arc<Uploads>> {
+    let (folder, limits) = (config.archive_dir().join(".uploads"), config.archive.uploads());
     let opened = tokio::task::spawn_blocking(move || Uploads::open(folder, limits, with)).await?;
-    Ok(Some(Arc::new(opened.context("the folder of uploads, .uploads in that of recordings, can't be read")?)))
+    Ok(Arc::new(opened.context("the folder of uploads, .uploads in that of recordings, can't be read")?))
 }
 
 struct Server {
     config: Config,
     doors: Doors,
     context: Arc<Context>,
-    uploads: Option<Arc<Uploads>>,
+    uploads: Arc<Uploads>,
     certificates: tls::Certificates,
     metrics: PrometheusHandle,
     machine: pipelines::Report,
@@ -228,11 +227,9 @@ impl Server {
             background.spawn(async move { store.write_notes(stop).await });
         }
         background.spawn(take_care(Arc::clone(&context.recordings)));
-        if let Some(uploads) = self.uploads {
-            let (recordings, settings) = (Arc::clone(&context.recordings), &context.settings);
-            let studio = Studio { every: settings.thumb_every, memory_max: settings.worker_memory_max };
-            context.tasks.spawn(uploads.run(recordings, studio, stop.clone()));
-        }
+        let settings = &context.settings;
+        let studio = Studio { every: settings.thumb_every, memory_max: settings.worker_memory_max };
+        context.tasks.spawn(self.uploads.run(Arc::clone(&context.recordings), studio, stop.clone()));
         background.spawn(Arc::clone(&context.copies).run());
         background.spawn(Arc::clone(&context).watch_changes());
         background.spawn(Arc::clone(&context).keep_time());
@@ -308,7 +305,7 @@ impl Server {
         .with_data_dir(self.config.data_dir.clone())
         .with_slates(self.context.settings.slates.clone())
         .with_outlets(Arc::clone(&self.context.copies) as Arc<dyn api::Outlets>)
-        .with_uploads(self.uploads.clone())
+        .with_uploads(Arc::clone(&self.uploads))
         .with_ingest(ingest_addresses(&self.config, addresses));
         let metrics = self.metrics.clone();
         let store = self.context.store.clone();

@@ -28,6 +28,8 @@ pub(crate) struct Deck {
     tapes: Vec<Tape>,
     /// Reels that are not sealed yet, though all of them is written.
     ending: Vec<Arc<Reel>>,
+    /// A reel was left to the next start, which may find less in it than was shown to readers.
+    has_left: bool,
     /// For each rendition the number of its segment in progress, or of the next one.
     progress: Vec<u64>,
     /// For each rendition what the packager's init sections are called here.
@@ -56,8 +58,21 @@ impl Deck {
         let target = renditions.first().map_or(MediaTime::ZERO, |r| r.playlist().borrow().target.into());
         timeline.set_live(Some(&names));
         let (progress, generations) = (vec![0; names.len()], vec![Vec::new(); names.len()]);
-        let (tapes, ending, session) = (Vec::new(), Vec::new(), timeline.session().clone());
-        Self { shared, session, timeline, renditions, names, target, tapes, ending, progress, generations, next_serial }
+        let (tapes, ending, has_left, session) = (Vec::new(), Vec::new(), false, timeline.session().clone());
+        Self {
+            shared,
+            session,
+            timeline,
+            renditions,
+            names,
+            target,
+            tapes,
+            ending,
+            has_left,
+            progress,
+            generations,
+            next_serial,
+        }
     }
 
     pub fn timeline(&self) -> &Arc<Timeline> {
@@ -107,6 +122,12 @@ impl Deck {
         for tape in std::mem::take(&mut self.tapes) {
             self.end(tape);
         }
+    }
+
+    /// Whether all that was written is sealed and on the disk, behind [`Deck::finish`] and a round of syncs.
+    pub fn is_safe(&self) -> bool {
+        let is_sealed = |reel: &Arc<Reel>| matches!(reel.fate(), Fate::Sealed(_));
+        self.tapes.is_empty() && !self.has_left && self.ending.iter().all(is_sealed)
     }
 
     fn take(&mut self, rendition: usize, step: Step) -> io::Result<()> {
@@ -205,6 +226,7 @@ impl Deck {
             Err(error) => {
                 let reel = tape.reel.folder.display();
                 tracing::warn!(%error, %reel, "a reel can't be ended; the next start does it");
+                self.has_left = true;
                 self.shared.volume.leave(&tape.reel);
             }
         }
@@ -215,6 +237,7 @@ impl Deck {
         for mut tape in std::mem::take(&mut self.tapes) {
             self.shared.volume.leave(&tape.reel);
             if tape.reel.fate() == Fate::Failed {
+                self.has_left = true;
                 continue;
             }
             match recovery::recover(&*self.shared.volume.disk, &tape.reel.folder) {
@@ -226,6 +249,7 @@ impl Deck {
                 Err(error) => {
                     let reel = tape.reel.folder.display();
                     tracing::warn!(error = &error as &dyn std::error::Error, %reel, "a reel is left to the next start");
+                    self.has_left = true;
                 }
             }
         }

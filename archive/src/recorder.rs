@@ -171,9 +171,15 @@ impl Recorder {
         }
     }
 
-    /// Ends a recording that was [taken](Recorder::take). Blocks.
-    pub fn end(self) {
+    /// Ends a recording that was [taken](Recorder::take), and syncs it. Gives whether all that was taken is on the disk for good: it may be
+    /// in the timeline and still be lost at the next start. Blocks for as long as the disk takes.
+    #[must_use]
+    pub fn end(mut self) -> bool {
+        self.deck.finish();
+        self.shared.round();
+        let is_safe = !self.has_lost && self.deck.is_safe();
         self.finish();
+        is_safe
     }
 
     /// Writes what was published since the last step, if the disk may be asked at `now`. Blocks.

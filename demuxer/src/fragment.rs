@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 /// No fragment's head is larger: a million samples.
 const MOOF_MAX: u64 = 16 << 20;
+/// Samples of all tracks together, those that are not taken included: a film in several languages.
+const ALL_SAMPLES_MAX: usize = 4 * SAMPLES_MAX;
 const DAMAGED: Error = Error::Damaged { what: "the head of a fragment can't be read" };
 /// In a sample's flags (8.8.3.1).
 const IS_NON_SYNC: u32 = 0x1_0000;
@@ -44,11 +46,13 @@ pub struct Fragments<'a, S: ?Sized> {
     defaults: &'a BTreeMap<u32, Defaults>,
     /// Where each track's next sample is decoded, unless its fragment says.
     decode_times: BTreeMap<u32, i64>,
+    /// Samples that may still come.
+    left: usize,
 }
 
 impl<'a, S: Source + ?Sized> Fragments<'a, S> {
     pub fn new(source: &'a S, defaults: &'a BTreeMap<u32, Defaults>) -> Self {
-        Self { source, defaults, decode_times: BTreeMap::new() }
+        Self { source, defaults, decode_times: BTreeMap::new(), left: ALL_SAMPLES_MAX }
     }
 
     /// Adds the samples of all fragments to the tracks they belong to.
@@ -106,7 +110,7 @@ impl<'a, S: Source + ?Sized> Fragments<'a, S> {
     }
 
     fn trun(
-        &self,
+        &mut self,
         trun: &[u8],
         own: &Defaults,
         (base, mut at): (u64, u64),
@@ -123,10 +127,12 @@ impl<'a, S: Source + ?Sized> Fragments<'a, S> {
         let first_flags = if flags & 4 != 0 { Some(fields.word().ok_or(DAMAGED)?) } else { None };
         let has = |bit: u32| flags & bit != 0;
         let each = [0x100, 0x200, 0x400, 0x800].into_iter().filter(|bit| has(*bit)).count() * 4;
-        // A run without any number of its own is as long as it says, and is bounded by the sizes below.
         if each * count as usize > fields.0.len() {
             return Err(DAMAGED);
         }
+        // A run without any number of its own is as long as it says.
+        let left = self.left.checked_sub(count as usize);
+        self.left = left.ok_or(Error::TooLong { what: "has more than sixteen million samples" })?;
         let size = self.source.size();
         for number in 0..count {
             let mut next = |bit, otherwise| if has(bit) { fields.word() } else { Some(otherwise) };
@@ -151,5 +157,39 @@ impl<'a, S: Source + ?Sized> Fragments<'a, S> {
             time = time.checked_add(duration.into()).filter(|time| *time < 1 << 60).ok_or(DAMAGED)?;
         }
         Ok((at, time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    /// A file of a terabyte.
+    struct Large;
+
+    impl Source for Large {
+        fn size(&self) -> u64 {
+            1 << 40
+        }
+
+        fn read_at(&self, _: u64, buffer: &mut [u8]) -> io::Result<()> {
+            buffer.fill(0);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_run_of_a_track_that_is_not_taken_is_not_as_long_as_it_says() {
+        let defaults = BTreeMap::new();
+        let mut fragments = Fragments::new(&Large, &defaults);
+        let own = Defaults { size: 1, ..Defaults::default() };
+        let mut run = |count: u32| {
+            let trun = [[0; 4], count.to_be_bytes()].concat();
+            fragments.trun(&trun, &own, (0, 0), 0, &mut None)
+        };
+        assert_eq!(run(1_000).unwrap(), (1_000, 0));
+        assert!(matches!(run(u32::MAX), Err(Error::TooLong { .. })));
+        assert!(matches!(run(ALL_SAMPLES_MAX as u32 - 999), Err(Error::TooLong { .. })), "of all runs together");
     }
 }

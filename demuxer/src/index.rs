@@ -131,6 +131,12 @@ fn contents(source: &(impl Source + ?Sized), moov: &[u8], moofs: &[Placed]) -> R
             Config::Audio(_) => contents.sound = Some(index),
         }
     }
+    let taken = [&contents.pictures, &contents.sound].into_iter().flatten();
+    let bytes: u64 = taken.flat_map(|index| &index.samples).map(|sample| u64::from(sample.bytes)).sum();
+    if bytes > size {
+        // What is written of it would be any number of times as large as the file, and room was asked for by its size.
+        return Err(Error::Damaged { what: "its index lists the same bytes many times" });
+    }
     match (&contents.pictures, &contents.sound) {
         (None, None) => Err(Error::Empty),
         _ => Ok(contents),

@@ -3,19 +3,22 @@
 
 use crate::index::Index;
 use crate::{Error, Source};
-use media::{Config, VideoCodec, h264, hevc};
+use media::{Config, MediaTime, VideoCodec, h264, hevc};
 
 /// NAL units looked at before the first slice: parameter sets and messages.
 const UNITS_MAX: usize = 64;
 
-/// Leaves the mark to those pictures alone that are an IDR by their bytes, and drops those before the first one.
+/// Leaves the mark to those pictures alone that are an IDR by their bytes, and drops those before the one to begin with: the last that
+/// is shown no later than zero, where the file's edit list begins, so that of what that hides at most one group stays; else the first.
 pub fn verify(source: &(impl Source + ?Sized), pictures: &mut Index) -> Result<(), Error> {
     let Config::Video(config) = &pictures.config else { return Ok(()) };
     let (codec, length_size) = (config.codec, usize::from(config.nal_length_size));
     for sample in pictures.samples.iter_mut().filter(|sample| sample.sync) {
         sample.sync = is_idr(source, sample.at, sample.bytes, codec, length_size)?;
     }
-    let first = pictures.samples.iter().position(|sample| sample.sync).ok_or(Error::NoKeyFrame)?;
+    let samples = &pictures.samples;
+    let hidden = samples.iter().rposition(|sample| sample.sync && sample.pts <= MediaTime::ZERO);
+    let first = hidden.or_else(|| samples.iter().position(|sample| sample.sync)).ok_or(Error::NoKeyFrame)?;
     pictures.samples.drain(..first);
     Ok(())
 }

@@ -83,6 +83,22 @@ fn every_sample_of_a_file_is_where_ffprobe_finds_it() {
 }
 
 #[test]
+fn what_a_lossless_trim_hides_is_left_out_but_for_a_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = film(folder.path(), "long.mp4", &["-vf", "tpad=stop_duration=3", "-an"]);
+    let trimmed = folder.path().join("trimmed.mp4");
+    let (from, to) = (long.display().to_string(), trimmed.display().to_string());
+    // All of the media, and an edit list that begins at 2.5 s of it: players begin there, demuxers at the key frame before.
+    let words = ["-v", "error", "-i", &from, "-c", "copy", "-output_ts_offset", "-2.5"];
+    run("ffmpeg", &[&words[..], &["-avoid_negative_ts", "disabled", &to]].concat());
+    let (theirs, ours) = (packets(&trimmed, "v:0"), found(&open(&trimmed).unwrap().pictures));
+    assert_eq!(ours.len(), theirs.len());
+    assert_eq!((ours[0].0, ours[0].1), (theirs[0].0, theirs[0].1), "the same first key frame");
+    let hidden = ours.iter().filter(|picture| picture.2 < 0).count();
+    assert!((1..25).contains(&hidden), "{hidden} pictures before zero, with a key frame every second");
+}
+
+#[test]
 fn fragments_are_read_too() {
     let folder = tempfile::tempdir().unwrap();
     for (name, flags) in [
@@ -117,6 +133,40 @@ fn what_is_not_taken_is_refused_by_its_name() {
     assert!(matches!(full, Error::Format { what: "not 4:2:0" }), "{full}");
     let text = demuxer::open(b"Dear diary, today I filmed nothing.".as_slice()).unwrap_err();
     assert!(matches!(text, Error::NotMp4), "{text}");
+}
+
+/// The same film whose fragments all claim the whole file.
+fn multiplied(mut film: Vec<u8>) -> Vec<u8> {
+    let whole = film.len() as u32;
+    let word = |film: &[u8], at: usize| u32::from_be_bytes(film[at..at + 4].try_into().expect("a word"));
+    let mut moof_at = 0;
+    for at in 4..film.len() - 4 {
+        if &film[at..at + 4] == b"moof" {
+            moof_at = at as u32 - 4;
+        }
+        // A run with the place and the sizes of its samples.
+        if &film[at..at + 4] != b"trun" || word(&film, at + 4) & 0x201 != 0x201 {
+            continue;
+        }
+        let (flags, count) = (word(&film, at + 4), word(&film, at + 8) as usize);
+        let (before, each) = ((flags & 0x100 != 0) as usize * 4, (flags & 0xf00).count_ones() as usize * 4);
+        let first = at + if flags & 4 != 0 { 20 } else { 16 } + before;
+        let sizes: u32 = (0..count).map(|number| word(&film, first + number * each)).sum();
+        let larger = word(&film, first) + (whole - sizes);
+        film[at + 12..at + 16].copy_from_slice(&moof_at.wrapping_neg().to_be_bytes());
+        film[first..first + 4].copy_from_slice(&larger.to_be_bytes());
+    }
+    film
+}
+
+#[test]
+fn a_file_that_lists_the_same_bytes_many_times_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["-an", "-movflags", "frag_keyframe+empty_moov+default_base_moof"];
+    let film = std::fs::read(film(folder.path(), "small.mp4", &options)).unwrap();
+    assert!(demuxer::open(film.as_slice()).is_ok());
+    let refused = demuxer::open(multiplied(film).as_slice()).unwrap_err();
+    assert!(matches!(refused, Error::Damaged { what: "its index lists the same bytes many times" }), "{refused}");
 }
 
 #[test]

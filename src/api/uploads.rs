@@ -28,6 +28,8 @@ const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
 const METADATA: HeaderName = HeaderName::from_static("upload-metadata");
+/// What may be said of a file, as it is kept and told: names and a title fit many times over.
+const METADATA_BYTES_MAX: usize = 8 << 10;
 /// What a piece is sent as.
 const PIECE: &str = "application/offset+octet-stream";
 /// The stream that recordings belong to whose upload names none.
@@ -57,13 +59,13 @@ pub struct UploadShape {
 pub struct UploadList {
     /// Oldest first.
     pub uploads: Vec<UploadShape>,
-    /// The largest file that is taken, bytes.
+    /// The largest file that is taken, bytes; 0 when no new one is.
     pub bytes_max: u64,
 }
 
 impl From<UploadFacts> for UploadShape {
     fn from(facts: UploadFacts) -> Self {
-        let UploadFacts { id, title, stream, size_bytes, offset, expires_ms, created_ms } = facts;
+        let UploadFacts { id, title, stream, size_bytes, offset, expires_ms, created_ms, metadata: _ } = facts;
         Self { id, title, stream, size_bytes, offset_bytes: offset, expires_ms, created_ms }
     }
 }
@@ -74,9 +76,11 @@ impl From<Refused> for ApiError {
         metrics::counter!("weir_upload_refused_total", "reason" => code).increment(1);
         let status = match refused {
             Refused::Store(error) => return error.into(),
-            Refused::Unknown => StatusCode::NOT_FOUND,
+            Refused::Unknown | Refused::Closed => StatusCode::NOT_FOUND,
             Refused::TooLarge { .. } | Refused::Longer => StatusCode::PAYLOAD_TOO_LARGE,
-            Refused::Empty | Refused::BrokeOff => StatusCode::BAD_REQUEST,
+            Refused::Empty => StatusCode::BAD_REQUEST,
+            // What clients try again by themselves: a body that stood still for a while is no fault of theirs.
+            Refused::BrokeOff => StatusCode::SERVICE_UNAVAILABLE,
             Refused::NotMp4 => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refused::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refused::Busy => StatusCode::LOCKED,
@@ -139,6 +143,11 @@ fn number(headers: &HeaderMap, name: HeaderName) -> Result<u64, ApiError> {
     })
 }
 
+/// What is said of the file as it is said; empty when nothing is, `None` when it is no text.
+fn spoken(headers: &HeaderMap) -> Option<&str> {
+    headers.get(METADATA).map_or(Some(""), |text| text.to_str().ok())
+}
+
 /// What is said of the file: pairs of a key and base64, commas between.
 fn metadata(headers: &HeaderMap) -> Result<HashMap<String, String>, ApiError> {
     let bad = || {
@@ -147,8 +156,11 @@ fn metadata(headers: &HeaderMap) -> Result<HashMap<String, String>, ApiError> {
             "Upload-Metadata is not as tus has it: a key, a space and base64, commas between.".into(),
         )
     };
-    let Some(text) = headers.get(METADATA) else { return Ok(HashMap::new()) };
-    let text = text.to_str().map_err(|_| bad())?;
+    let text = spoken(headers).ok_or_else(bad)?;
+    if text.len() > METADATA_BYTES_MAX {
+        let message = format!("Upload-Metadata has more than {METADATA_BYTES_MAX} bytes; say less of the file.");
+        return Err(ApiError::bad_request("bad_metadata", message));
+    }
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {
@@ -167,8 +179,7 @@ fn stem(name: &str) -> &str {
 
 impl Api {
     fn uploads(&self) -> Result<&Arc<Uploads>, ApiError> {
-        let message = || "This server takes no files; set archive.upload_max_gib.".to_owned();
-        self.uploads.as_ref().ok_or_else(|| ApiError::not_found("no_uploads", message()))
+        self.uploads.as_ref().ok_or_else(|| Refused::Closed.into())
     }
 
     async fn wish(&self, from: &Extensions, headers: &HeaderMap) -> Result<Wish, ApiError> {
@@ -190,7 +201,8 @@ impl Api {
             None => STREAM.to_owned(),
         };
         let size = number(headers, LENGTH)?;
-        Ok(Wish { size, title, stream, visibility, actor: client(from).to_string() })
+        let metadata = spoken(headers).unwrap_or_default().to_owned();
+        Ok(Wish { size, title, stream, visibility, actor: client(from).to_string(), metadata })
     }
 }
 
@@ -255,7 +267,7 @@ pub async fn create(
 
 /// How far a file is
 #[utoipa::path(head, path = "/api/v1/uploads/{id}", tag = "uploads", security(("token" = [])), params(("id" = String, Path)),
-    responses((status = 200, description = "Upload-Offset, Upload-Length, Upload-Expires"), (status = 401), (status = 404), (status = 412)))]
+    responses((status = 200, description = "Upload-Offset, Upload-Length, Upload-Expires, Upload-Metadata"), (status = 401), (status = 404), (status = 412)))]
 pub async fn head(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,
@@ -263,7 +275,12 @@ pub async fn head(
 ) -> Result<Response, ApiError> {
     check_version(&headers)?;
     let facts = api.uploads()?.show(&id)?;
-    Ok(answer(StatusCode::OK, Some(&facts)))
+    let mut response = answer(StatusCode::OK, Some(&facts));
+    let metadata = HeaderValue::from_str(&facts.metadata).ok().filter(|metadata| !metadata.is_empty());
+    if let Some(metadata) = metadata {
+        response.headers_mut().insert(METADATA, metadata);
+    }
+    Ok(response)
 }
 
 /// Send a piece of a file
@@ -274,7 +291,8 @@ pub async fn head(
     responses((status = 204, description = "Upload-Offset, Upload-Expires"), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem, description = "The upload is elsewhere"),
         (status = 412, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem, description = "No MP4 file, or no piece of a file"),
-        (status = 423, body = Problem, description = "Another request writes to it"), (status = 507, body = Problem)))]
+        (status = 423, body = Problem, description = "Another request writes to it"),
+        (status = 503, body = Problem, description = "It broke off; ask where it is and go on there"), (status = 507, body = Problem)))]
 pub async fn append(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,

@@ -73,13 +73,13 @@ impl ArchiveConfig {
         }
     }
 
-    /// What uploads may be; `None` when none is taken.
-    pub fn uploads(&self) -> Option<uploads::Limits> {
-        (self.upload_max_gib > 0).then(|| uploads::Limits {
+    /// What uploads may be; of no byte when no new one is taken.
+    pub fn uploads(&self) -> uploads::Limits {
+        uploads::Limits {
             bytes_max: u64::from(self.upload_max_gib) << 30,
             uploads_max: self.uploads_max as usize,
             idle_max: Duration::from_secs(u64::from(self.upload_hours) * 3600),
-        })
+        }
     }
 
     /// What is wanted of all streams.

@@ -24,8 +24,10 @@ use transcoder::{Output, Transcoder, TranscoderConfig};
 
 /// How often the row of an import is told how far it is.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
-/// A worker that has just started makes a picture in less.
+/// A worker makes a picture in less.
 const PICTURE_WITHIN: Duration = Duration::from_secs(10);
+/// The first one, on a machine that does a lot besides: it starts a process and loads its libraries.
+const FIRST_WITHIN: Duration = Duration::from_secs(30);
 /// So many pictures in a row that nobody could make end it.
 const BLIND_MAX: u32 = 3;
 
@@ -120,11 +122,6 @@ impl Recordings {
             Ended::Stopped if self.stop.is_cancelled() => return Ok(Imported::Again("the server stops".into())),
             Ended::Stopped => return Ok(Imported::Unwanted),
         };
-        // What is told to be whole has to be on the disk.
-        let archive = self.archive.clone();
-        if tokio::task::spawn_blocking(move || archive.flush()).await.is_err() {
-            return Ok(Imported::Again("the disk did not take it".into()));
-        }
         let Some(timeline) = self.timeline(name.stream(), name.session()).await else {
             return Ok(Imported::Again("nothing of it is in the archive".into()));
         };
@@ -212,6 +209,7 @@ async fn paint(
         if blind >= BLIND_MAX {
             continue;
         }
+        let within = if worker.is_some() { PICTURE_WITHIN } else { FIRST_WITHIN };
         let (transcoder, outputs) = worker.get_or_insert_with(|| {
             let config = TranscoderConfig {
                 video: video.clone(),
@@ -223,7 +221,7 @@ async fn paint(
             Transcoder::spawn(config, |_| None)
         });
         transcoder.unit(unit);
-        let made = tokio::time::timeout(PICTURE_WITHIN, async {
+        let made = tokio::time::timeout(within, async {
             loop {
                 match outputs.recv().await {
                     Some(Output::Thumb(jpeg)) => return Some(jpeg),

@@ -5,13 +5,16 @@
 //! one at a time, and goes when its recording is in the archive. Until then its whole length counts against the archive's quota.
 
 mod note;
+mod refused;
+
+pub use refused::Refused;
 
 use crate::recordings::{Import, Imported, Recordings, Studio};
 use archive::Archive;
 use axum::body::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use note::Note;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::OpenOptions;
 use std::io;
 use std::path::PathBuf;
@@ -22,12 +25,17 @@ use std::time::Duration;
 use store::{
     Actor, NewRecording, RecordingAct, RecordingDetails, RecordingStatus, Store, Visibility, new_recording_id, now_ms,
 };
+use tokio::fs::File;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
 /// What is collected before it is written.
 const WRITE_BYTES: usize = 1 << 20;
+/// What one long request sends is acknowledged each time so much more came: what a disk that fails then costs at most.
+const KEEP_BYTES: u64 = 64 << 20;
+/// Uploads that are still told of when their file is gone; who asks does so within a minute.
+const ENDED_MAX: usize = 100;
 /// How often it is looked for uploads that nobody goes on with.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// After an import that could not be made now.
@@ -36,68 +44,12 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// What uploads may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The largest file, bytes.
+    /// The largest file, bytes; 0 takes no new one, and those that are there go on to their end.
     pub bytes_max: u64,
     /// Files that are on their way or wait for their import.
     pub uploads_max: usize,
     /// An upload that no byte comes for is given up after so long.
     pub idle_max: Duration,
-}
-
-/// Why an upload is not taken, or does not go on. Each is a sentence for people.
-#[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    #[error("There is no such upload; it ended, was deleted or nobody went on with it. Begin again.")]
-    Unknown,
-    #[error(
-        "The file has {size} bytes, and at most {most} are taken; cut it into several, or raise archive.upload_max_gib."
-    )]
-    TooLarge { size: u64, most: u64 },
-    #[error("The file has no bytes; choose another one.")]
-    Empty,
-    #[error("{most} uploads are on their way or being imported already; wait until one is done, or delete one.")]
-    TooMany { most: usize },
-    #[error(
-        "There is no room for the file and the recording that is made of it, {needed} MiB together; delete recordings, or raise archive.quota_gib."
-    )]
-    NoRoom { needed: u64 },
-    #[error("Another request writes to this upload; wait until it has ended.")]
-    Busy,
-    #[error("The upload is at byte {at}, so nothing can be added elsewhere; ask where it is and go on there.")]
-    Elsewhere { at: u64 },
-    #[error("More came than the file was said to have; begin again with its real size.")]
-    Longer,
-    #[error("This file is whole and being made a recording; delete the recording instead.")]
-    Whole,
-    #[error("The upload broke off; ask where it is and go on there.")]
-    BrokeOff,
-    #[error("This is not an MP4 file; convert it with ffmpeg -i IN -c:v libx264 -c:a aac OUT.mp4 and send that.")]
-    NotMp4,
-    #[error("The disk did not take it; try again, and look at the server's log.")]
-    Disk(#[source] io::Error),
-    #[error(transparent)]
-    Store(#[from] store::Error),
-}
-
-impl Refused {
-    /// For metrics and programs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Unknown => "no_such_upload",
-            Self::TooLarge { .. } => "too_large",
-            Self::Empty => "empty",
-            Self::TooMany { .. } => "too_many_uploads",
-            Self::NoRoom { .. } => "no_room",
-            Self::Busy => "busy",
-            Self::Elsewhere { .. } => "wrong_offset",
-            Self::Longer => "too_long",
-            Self::Whole => "whole",
-            Self::BrokeOff => "broke_off",
-            Self::NotMp4 => "not_mp4",
-            Self::Disk(_) => "disk",
-            Self::Store(_) => "refused",
-        }
-    }
 }
 
 /// What is asked for with a new upload.
@@ -113,6 +65,8 @@ pub struct Wish {
     pub visibility: Option<Visibility>,
     /// Who asks.
     pub actor: String,
+    /// What was said of the file, as it was said: the header, at most 8 KiB.
+    pub metadata: String,
 }
 
 /// How an upload is.
@@ -128,6 +82,8 @@ pub struct UploadFacts {
     /// When it is given up unless more comes; `None` when it is whole.
     pub expires_ms: Option<i64>,
     pub created_ms: i64,
+    /// What was said of the file when it was announced.
+    pub metadata: String,
 }
 
 /// See the module.
@@ -139,6 +95,8 @@ pub struct Uploads {
     epoch: u64,
     /// Held for a look or a change, never across an await.
     shelf: Mutex<BTreeMap<String, Arc<Upload>>>,
+    /// Those that were imported last, or refused then, the newest first: who never got the last answer asks for it.
+    ended: Mutex<VecDeque<UploadFacts>>,
     /// A file is whole.
     whole: Notify,
 }
@@ -154,9 +112,9 @@ struct Upload {
 }
 
 impl Upload {
-    fn new(note: Note, received: u64) -> Arc<Self> {
+    fn new(note: Note, received: u64, touched_ms: i64) -> Arc<Self> {
         let (size, pen) = (note.size, Arc::default());
-        let (received, touched_ms) = (AtomicU64::new(received), AtomicI64::new(now_ms()));
+        let (received, touched_ms) = (AtomicU64::new(received), AtomicI64::new(touched_ms));
         Arc::new(Self { note: Mutex::new(note), size, received, touched_ms, pen })
     }
 
@@ -166,6 +124,15 @@ impl Upload {
 
     fn is_whole(&self) -> bool {
         self.offset() == self.size
+    }
+
+    /// Acknowledges the first `came` bytes, all of which were given to `file`, once they are on the disk.
+    async fn keep(&self, file: &mut BufWriter<File>, came: u64) -> Result<(), Refused> {
+        file.flush().await.map_err(Refused::Disk)?;
+        file.get_ref().sync_data().await.map_err(Refused::Disk)?;
+        metrics::counter!("weir_upload_bytes_total").increment(came - self.offset());
+        self.received.store(came, Ordering::Release);
+        Ok(())
     }
 
     fn note(&self) -> MutexGuard<'_, Note> {
@@ -180,13 +147,13 @@ impl Uploads {
     /// When the folder can't be read.
     pub fn open(folder: PathBuf, limits: Limits, (archive, store, epoch): (Archive, Store, u64)) -> io::Result<Self> {
         let mut shelf = BTreeMap::new();
-        for (note, received) in Note::all(&folder)? {
+        for (note, received, touched_ms) in Note::all(&folder)? {
             archive.lodge(note.size, 0);
             // More than was announced can only be damage.
-            shelf.insert(note.id.clone(), Upload::new(note.clone(), received.min(note.size)));
+            shelf.insert(note.id.clone(), Upload::new(note.clone(), received.min(note.size), touched_ms));
         }
-        let (shelf, whole) = (Mutex::new(shelf), Notify::new());
-        Ok(Self { folder, limits, archive, store, epoch, shelf, whole })
+        let (shelf, ended, whole) = (Mutex::new(shelf), Mutex::default(), Notify::new());
+        Ok(Self { folder, limits, archive, store, epoch, shelf, ended, whole })
     }
 
     /// What uploads may be.
@@ -200,26 +167,30 @@ impl Uploads {
         all.iter().map(|upload| self.facts(upload)).collect()
     }
 
-    /// How one is.
+    /// How one is, or was when it was imported, if that is not long ago.
     ///
     /// # Errors
     /// [`Refused::Unknown`].
     pub fn show(&self, id: &str) -> Result<UploadFacts, Refused> {
-        Ok(self.facts(&*self.find(id)?))
+        // In this order: one that ends meanwhile is found in the second place.
+        match self.find(id) {
+            Ok(upload) => Ok(self.facts(&upload)),
+            Err(unknown) => self.ended().iter().find(|facts| facts.id == id).cloned().ok_or(unknown),
+        }
     }
 
     /// Takes a new one on, and reserves its room.
     ///
     /// # Errors
-    /// When it is too large, when there are too many, when there is no room, or for what can't be said of a recording.
+    /// When none are taken, when it is too large, when there are too many, when there is no room, or for what can't be said of a recording.
     pub async fn create(&self, wish: Wish) -> Result<UploadFacts, Refused> {
         self.refuse(&wish)?;
         store::check_name(&wish.stream)?;
         let details = RecordingDetails { title: wish.title.clone(), ..RecordingDetails::default() };
         let title = details.clean()?.title;
-        let id = new_recording_id();
-        let note = Note::new(id.clone(), wish.size, (title, wish.stream, wish.visibility), wish.actor);
-        let upload = Upload::new(note.clone(), 0);
+        let (id, size) = (new_recording_id(), wish.size);
+        let note = Note::new(id.clone(), Wish { title, ..wish });
+        let upload = Upload::new(note.clone(), 0, now_ms());
         {
             let mut shelf = self.shelf();
             if shelf.len() >= self.limits.uploads_max {
@@ -227,7 +198,7 @@ impl Uploads {
             }
             shelf.insert(id.clone(), Arc::clone(&upload));
         }
-        self.archive.lodge(wish.size, 0);
+        self.archive.lodge(size, 0);
         let folder = self.folder.clone();
         let written = tokio::task::spawn_blocking(move || {
             OpenOptions::new().create_new(true).write(true).open(Note::media(&folder, &note.id))?.sync_all()?;
@@ -242,16 +213,24 @@ impl Uploads {
 
     fn refuse(&self, wish: &Wish) -> Result<(), Refused> {
         let (size, most) = (wish.size, self.limits.bytes_max);
+        if most == 0 {
+            return Err(Refused::Closed);
+        }
         if size == 0 {
             return Err(Refused::Empty);
         }
         if size > most {
             return Err(Refused::TooLarge { size, most });
         }
-        let promised = self.shelf().values().map(|upload| upload.size - upload.offset()).sum();
-        // The file is there until its recording is.
-        if !self.archive.has_room(size.saturating_mul(2), promised) {
-            return Err(Refused::NoRoom { needed: (size.saturating_mul(2)).div_ceil(1 << 20) });
+        let (promised, largest) = {
+            let shelf = self.shelf();
+            let promised = shelf.values().map(|upload| upload.size - upload.offset()).sum();
+            (promised, shelf.values().map(|upload| upload.size).max().unwrap_or(0))
+        };
+        // A file is there until its recording is, and one is made at a time: the most there ever is are all files and the largest once more.
+        let needed = size.saturating_add(size.max(largest));
+        if !self.archive.has_room(needed, promised) {
+            return Err(Refused::NoRoom { needed: needed.div_ceil(1 << 20) });
         }
         Ok(())
     }
@@ -259,13 +238,16 @@ impl Uploads {
     /// Adds what comes to an upload, from `offset` on. What is acknowledged is on the disk; of what broke off, what came is kept too. One that
     /// begins as no MP4 file does is deleted.
     ///
+    /// A task of its own writes: who asks may be dropped at any moment, as HTTP/2 does with a stream that is reset, and what came has to be
+    /// noted, and the last write to have ended, before another request may go on. It ends when `pieces` do.
+    ///
     /// # Errors
     /// When it can't go on there, when it breaks off, or when the disk does not take it.
-    pub async fn append<E>(
-        &self,
+    pub async fn append<E: Send + 'static>(
+        self: &Arc<Self>,
         id: &str,
         offset: u64,
-        pieces: impl Stream<Item = Result<Bytes, E>> + Send,
+        pieces: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     ) -> Result<UploadFacts, Refused> {
         let upload = self.find(id)?;
         let pen = Arc::clone(&upload.pen).try_lock_owned().map_err(|_| Refused::Busy)?;
@@ -276,7 +258,19 @@ impl Uploads {
         if upload.is_whole() {
             return Ok(self.facts(&upload));
         }
-        let taken = self.take(&upload, at, pieces).await;
+        let uploads = Arc::clone(self);
+        let writing = tokio::spawn(async move { uploads.add(upload, pen, pieces).await });
+        writing.await.unwrap_or_else(|error| Err(Refused::Disk(io::Error::other(error))))
+    }
+
+    /// What [`Uploads::append`] does while it holds the pen.
+    async fn add<E>(
+        &self,
+        upload: Arc<Upload>,
+        pen: OwnedMutexGuard<()>,
+        pieces: impl Stream<Item = Result<Bytes, E>>,
+    ) -> Result<UploadFacts, Refused> {
+        let taken = self.take(&upload, pieces).await;
         upload.touched_ms.store(now_ms(), Ordering::Relaxed);
         if matches!(taken, Err(Refused::NotMp4)) {
             // Nothing that comes behind it makes it one.
@@ -287,7 +281,7 @@ impl Uploads {
         if upload.is_whole() {
             // It is tried again when the database is back.
             if let Err(error) = self.make_row(&upload).await {
-                let error = &error as &dyn std::error::Error;
+                let (error, id) = (&error as &dyn std::error::Error, upload.note().id.clone());
                 tracing::warn!(error, upload = id, "an uploaded file is whole, and its recording can't be noted yet");
             }
             self.whole.notify_one();
@@ -295,51 +289,22 @@ impl Uploads {
         Ok(self.facts(&upload))
     }
 
-    async fn take<E>(
-        &self,
-        upload: &Upload,
-        at: u64,
-        pieces: impl Stream<Item = Result<Bytes, E>>,
-    ) -> Result<(), Refused> {
-        let path = Note::media(&self.folder, &upload.note().id);
+    async fn take<E>(&self, upload: &Upload, pieces: impl Stream<Item = Result<Bytes, E>>) -> Result<(), Refused> {
+        let (path, at) = (Note::media(&self.folder, &upload.note().id), upload.offset());
         let mut file = tokio::fs::OpenOptions::new().write(true).open(path).await.map_err(Refused::Disk)?;
         // What was written behind it was never acknowledged.
         file.set_len(at).await.map_err(Refused::Disk)?;
         tokio::io::AsyncSeekExt::seek(&mut file, io::SeekFrom::Start(at)).await.map_err(Refused::Disk)?;
         let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
-        let mut pieces = pin!(pieces);
-        let (mut came, mut outcome) = (at, Ok(()));
-        while let Some(piece) = pieces.next().await {
-            let Ok(piece) = piece else {
-                outcome = Err(Refused::BrokeOff);
-                break;
-            };
-            if came == 0 && piece.len() >= 8 && !looks_like_mp4(&piece) {
-                return Err(Refused::NotMp4);
-            }
-            let room = usize::try_from(upload.size - came).unwrap_or(usize::MAX);
-            if piece.len() > room {
-                return Err(Refused::Longer);
-            }
-            if let Err(error) = file.write_all(&piece).await {
-                outcome = Err(Refused::Disk(error));
-                break;
-            }
-            came += piece.len() as u64;
-        }
-        let kept = async {
-            file.flush().await?;
-            file.get_ref().sync_data().await?;
-            file.get_ref().metadata().await.map(|file| file.len())
+        let outcome = match pour(&mut file, upload, pieces).await {
+            Ok(came) => upload.keep(&mut file, came).await,
+            Err((Refused::BrokeOff, came)) => upload.keep(&mut file, came).await.and(Err(Refused::BrokeOff)),
+            // Behind a write that was lost the rest would stand in the wrong place.
+            Err((refused, _)) => Err(refused),
         };
-        match kept.await {
-            Ok(length) => {
-                metrics::counter!("weir_upload_bytes_total").increment(length.saturating_sub(at));
-                upload.received.store(length.min(upload.size), Ordering::Release);
-                outcome
-            }
-            Err(error) => Err(Refused::Disk(error)),
-        }
+        // Whatever is under way ends before the next request writes; the outcome is known already.
+        let _nothing_is_acknowledged = file.get_mut().flush().await;
+        outcome
     }
 
     /// Deletes an upload that is not whole.
@@ -369,33 +334,55 @@ impl Uploads {
     /// Imports what is whole, one after the other, and gives up what nobody goes on with, until `stop`.
     pub async fn run(self: Arc<Self>, recordings: Arc<Recordings>, studio: Studio, stop: CancellationToken) {
         self.fail_lost().await;
+        // Each on its own: an import may take hours, or wait for a disk.
+        let work = async { tokio::join!(self.import_whole(&recordings, &studio), self.expire()) };
+        tokio::select! {
+            _ = work => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn import_whole(&self, recordings: &Arc<Recordings>, studio: &Studio) {
         loop {
-            let is_all = tokio::select! {
-                is_all = self.round(&recordings, &studio) => is_all,
-                () = stop.cancelled() => return,
-            };
+            let is_all = self.round(recordings, studio).await;
             let pause = if is_all { LOOK_EVERY } else { AGAIN };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.whole.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+            // One that became whole during the round left its permit.
+            let _either = tokio::time::timeout(pause, self.whole.notified()).await;
+        }
+    }
+
+    async fn expire(&self) {
+        loop {
+            self.give_up().await;
+            metrics::gauge!("weir_uploads").set(self.shelf().len() as f64);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Removes what nobody goes on with.
+    async fn give_up(&self) {
+        let all: Vec<_> = self.shelf().values().cloned().collect();
+        for upload in all {
+            let Ok(_pen) = Arc::clone(&upload.pen).try_lock_owned() else { continue };
+            if upload.is_whole() || now_ms() < self.expires_ms(&upload) {
+                continue;
+            }
+            tracing::info!(upload = upload.note().id, "nobody went on with an upload, so it is given up");
+            metrics::counter!("weir_upload_expired_total").increment(1);
+            if let Err(error) = self.discard(&upload).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "an upload that is given up can't be removed yet");
             }
         }
     }
 
-    /// Whether nothing has to be tried again.
+    /// Imports what is whole; whether nothing has to be tried again.
     async fn round(&self, recordings: &Arc<Recordings>, studio: &Studio) -> bool {
         let mut is_all = true;
         let all: Vec<_> = self.shelf().values().cloned().collect();
-        for upload in all {
+        for upload in all.into_iter().filter(|upload| upload.is_whole()) {
             let Ok(_pen) = Arc::clone(&upload.pen).try_lock_owned() else { continue };
-            if upload.is_whole() {
-                is_all &= self.import(&upload, recordings, studio).await;
-            } else if now_ms() >= self.expires_ms(&upload) {
-                tracing::info!(upload = upload.note().id, "nobody went on with an upload, so it is given up");
-                metrics::counter!("weir_upload_expired_total").increment(1);
-                is_all &= self.discard(&upload).await.is_ok();
-            }
+            is_all &= self.import(&upload, recordings, studio).await;
         }
         metrics::gauge!("weir_uploads").set(self.shelf().len() as f64);
         is_all
@@ -435,8 +422,12 @@ impl Uploads {
                 tracing::warn!(reason, recording = note.id, "an import could not be made; it is begun anew");
                 return false;
             }
-            Imported::Refused(reason) => tracing::info!(reason, recording = note.id, "nothing can be made of a file"),
-            Imported::Whole | Imported::Unwanted => {}
+            Imported::Refused(reason) => {
+                tracing::info!(reason, recording = note.id, "nothing can be made of a file");
+                self.remember(self.facts(upload));
+            }
+            Imported::Whole => self.remember(self.facts(upload)),
+            Imported::Unwanted => {}
         }
         self.discard(upload).await.is_ok()
     }
@@ -490,6 +481,13 @@ impl Uploads {
         }
     }
 
+    fn remember(&self, facts: UploadFacts) {
+        let mut ended = self.ended();
+        ended.retain(|known| known.id != facts.id);
+        ended.push_front(facts);
+        ended.truncate(ENDED_MAX);
+    }
+
     fn find(&self, id: &str) -> Result<Arc<Upload>, Refused> {
         self.shelf().get(id).cloned().ok_or(Refused::Unknown)
     }
@@ -510,13 +508,46 @@ impl Uploads {
             offset,
             expires_ms: (!is_whole).then(|| self.expires_ms(upload)),
             created_ms: note.created_ms,
+            metadata: note.metadata.clone(),
         }
+    }
+
+    fn ended(&self) -> MutexGuard<'_, VecDeque<UploadFacts>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A panic can't leave these short sections half done, so poison is ignored.
     fn shelf(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Upload>>> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Writes what comes behind what the upload has, and acknowledges it every so often. Gives how many bytes the file has then, also with an
+/// error.
+async fn pour<E>(
+    file: &mut BufWriter<File>,
+    upload: &Upload,
+    pieces: impl Stream<Item = Result<Bytes, E>>,
+) -> Result<u64, (Refused, u64)> {
+    let mut pieces = pin!(pieces);
+    let mut came = upload.offset();
+    while let Some(piece) = pieces.next().await {
+        let Ok(piece) = piece else { return Err((Refused::BrokeOff, came)) };
+        if came == 0 && piece.len() >= 8 && !looks_like_mp4(&piece) {
+            return Err((Refused::NotMp4, came));
+        }
+        let length = piece.len() as u64;
+        if length > upload.size - came {
+            return Err((Refused::Longer, came));
+        }
+        file.write_all(&piece).await.map_err(|error| (Refused::Disk(error), came))?;
+        came += length;
+        // The last ones are acknowledged when they are whole, so that an import finds its row.
+        if came - upload.offset() >= KEEP_BYTES && came < upload.size {
+            upload.keep(file, came).await.map_err(|refused| (refused, came))?;
+        }
+    }
+    Ok(came)
 }
 
 /// Whether a file may be one, by its first box: so that nobody waits for ten gigabytes of something else.

@@ -1,5 +1,6 @@
 //! What is known of an upload, beside its bytes: one small file each, so that a server that was killed goes on with it.
 
+use super::Wish;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -26,20 +27,19 @@ pub struct Note {
     pub created_ms: i64,
     /// Who announced it, for the audit.
     pub actor: String,
+    /// What was said of it, as it was said; older notes have none.
+    #[serde(default)]
+    pub metadata: String,
     /// The recording's row was made.
     pub has_row: bool,
 }
 
 impl Note {
-    pub fn new(
-        id: String,
-        size: u64,
-        (title, stream, visibility): (String, String, Option<Visibility>),
-        actor: String,
-    ) -> Self {
+    pub fn new(id: String, wish: Wish) -> Self {
+        let Wish { size, title, stream, visibility, actor, metadata } = wish;
         let visibility = visibility.map(|visibility| visibility.as_str().to_owned());
         let created_ms = store::now_ms();
-        Self { id, size, title, stream, visibility, created_ms, actor, has_row: false }
+        Self { id, size, title, stream, visibility, created_ms, actor, metadata, has_row: false }
     }
 
     /// Who may see the recording, when that was asked for.
@@ -78,9 +78,10 @@ impl Note {
         Ok(())
     }
 
-    /// All that are in a folder, which is made when it is not there, each with how many bytes have come. What is no upload is left alone,
-    /// and bytes without a note are removed. Blocks on the disk.
-    pub fn all(folder: &Path) -> io::Result<Vec<(Self, u64)>> {
+    /// All that are in a folder, which is made when it is not there, each with how many bytes have come, and when the last of
+    /// them did in milliseconds since 1970, which is not later than now. What is no upload is left alone, and bytes without a note are removed.
+    /// Blocks on the disk.
+    pub fn all(folder: &Path) -> io::Result<Vec<(Self, u64, i64)>> {
         fs::create_dir_all(folder)?;
         let mut found = Vec::new();
         for entry in fs::read_dir(folder)? {
@@ -93,8 +94,11 @@ impl Note {
                     let text = if is_small { fs::read(&path)? } else { Vec::new() };
                     match serde_json::from_slice::<Self>(&text) {
                         Ok(note) if note.id == id => {
-                            let received = fs::metadata(Self::media(folder, &id)).map_or(0, |media| media.len());
-                            found.push((note, received));
+                            let media = fs::metadata(Self::media(folder, &id)).ok();
+                            let received = media.as_ref().map_or(0, |media| media.len());
+                            let touched = media.and_then(|media| media.modified().ok());
+                            let touched_ms = touched.map_or(note.created_ms, archive::millis).min(store::now_ms());
+                            found.push((note, received, touched_ms));
                         }
                         _ => tracing::warn!(file = %path.display(), "an upload's note can't be read; it is left alone"),
                     }
@@ -104,7 +108,7 @@ impl Note {
                 _ => {}
             }
         }
-        found.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+        found.sort_by(|(a, ..), (b, ..)| a.id.cmp(&b.id));
         Ok(found)
     }
 }

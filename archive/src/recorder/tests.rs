@@ -271,6 +271,28 @@ async fn a_stop_writes_what_is_published_and_ends_the_segment_in_progress() {
 }
 
 /// Bytes of all files.
+/// Takes twelve segments, and syncs at the end on a disk that `change` was made to before and after a round of the archive's own.
+fn ends_safely(before: bool, after: bool) -> (bool, Lab) {
+    let (lab, mut stage) = (Lab::new(|_| {}), Stage::new(|_| {}));
+    let mut recorder = lab.recorder(&stage);
+    stage.play(12);
+    assert_eq!(recorder.take(), Taken::All);
+    lab.disk.fails.store(before, Ordering::Relaxed);
+    lab.archive.flush();
+    lab.disk.fails.store(after, Ordering::Relaxed);
+    let is_safe = recorder.end();
+    (is_safe, lab)
+}
+
+#[test]
+fn what_could_not_be_synced_at_the_end_is_told() {
+    let (is_safe, lab) = ends_safely(false, false);
+    assert!(is_safe);
+    assert_eq!(lab.without_power().timeline().span(), lab.timeline().span(), "all of it survives");
+    assert!(!ends_safely(false, true).0, "the last sync failed");
+    assert!(!ends_safely(true, false).0, "one behind the last batch failed, and is never made again");
+}
+
 fn size(lab: &Lab) -> u64 {
     fn walk(folder: &std::path::Path) -> u64 {
         let entries = std::fs::read_dir(folder).unwrap().flatten();

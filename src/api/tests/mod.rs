@@ -3,6 +3,7 @@
 mod doors;
 mod recordings;
 mod targets;
+mod uploads;
 mod viewing;
 
 use super::*;
@@ -156,7 +157,8 @@ impl Bed {
         let office = Arc::new(BoxOffice::open(store.clone(), token.clone()).await.unwrap());
         let entry = (token.clone(), Arc::clone(&office));
         let api = Api::new(store.clone(), Arc::clone(&live) as Arc<dyn LiveView>, tape, entry, facts);
-        let api = api.with_data_dir(dir.path().to_owned()).with_ingest(ingest);
+        let uploads = uploads::open(dir.path(), &store);
+        let api = api.with_data_dir(dir.path().to_owned()).with_ingest(ingest).with_uploads(uploads);
         let router = router(api.with_outlets(Arc::new(targets::Fixed::new())));
         Self { router, store, live, token, office, _dir: dir }
     }

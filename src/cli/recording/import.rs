@@ -147,6 +147,8 @@ impl Client {
             let asked = match self.ask(Method::PATCH, address, &headers, body).await {
                 Ok(answer) if matches!(answer.status, StatusCode::CONFLICT | StatusCode::LOCKED) => None,
                 Ok(answer) if answer.status.is_success() => Some(answer),
+                // It may be a recording already, if the answer to the last piece was lost.
+                Ok(answer) if answer.status == StatusCode::NOT_FOUND && away_since.is_some() => None,
                 Ok(answer) if !answer.status.is_server_error() => return Err(answer.refusal()),
                 Ok(answer) if answer.status == StatusCode::INSUFFICIENT_STORAGE => return Err(answer.refusal()),
                 Ok(_) | Err(_) => None,
@@ -157,6 +159,8 @@ impl Client {
                     let since = *away_since.get_or_insert_with(Instant::now);
                     tokio::time::sleep(AGAIN).await;
                     match self.ask(Method::HEAD, address, &[], Body::empty()).await {
+                        // All of it was sent: the recording says what became of it.
+                        Ok(answer) if answer.status == StatusCode::NOT_FOUND && offset + piece == size => break,
                         Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
                             bail!("the upload is gone; begin again")
                         }
@@ -275,5 +279,42 @@ impl Progress {
         if self.shown.take().is_some() {
             eprintln!();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    /// A server that takes a piece, says nothing, and knows no such upload any more.
+    async fn forgetful(listener: TcpListener) {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut asked = Vec::new();
+            let is_asked = |asked: &[u8]| asked.starts_with(b"HEAD") && asked.ends_with(b"\r\n\r\n");
+            while !is_asked(&asked) && !asked.ends_with(b"a film") {
+                if socket.read_buf(&mut asked).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            if asked.starts_with(b"HEAD") {
+                let _gone = socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_gone_behind_its_last_piece_was_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("film.mp4");
+        std::fs::write(&file, "a film").unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let client = Client { server: listener.local_addr().unwrap(), token: ApiToken::generate().unwrap() };
+        let server = tokio::spawn(forgetful(listener));
+        client.send("/api/v1/uploads/x", &file, 6).await.unwrap();
+        let lost = client.send("/api/v1/uploads/x", &file, PIECE_BYTES + 6).await.unwrap_err().to_string();
+        assert!(lost.contains("the upload is gone"), "{lost}");
+        server.abort();
     }
 }

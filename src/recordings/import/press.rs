@@ -111,6 +111,30 @@ pub struct Press {
     pub stop: CancellationToken,
 }
 
+/// Has pictures made, so far apart at least.
+struct Easel {
+    painter: Painter,
+    every: MediaTime,
+    /// The last one there is a picture of.
+    newest: Option<MediaTime>,
+}
+
+impl Easel {
+    /// A picture of a segment, unless the one before is recent enough. One that could not be made is tried again with the next segment.
+    /// Blocks until there is an answer.
+    fn paint(&mut self, key_frame: &AccessUnit) -> Option<(MediaTime, Bytes)> {
+        let pts = key_frame.pts;
+        if self.newest.is_some_and(|newest| pts < newest + self.every) {
+            return None;
+        }
+        let (answer, jpeg) = oneshot::channel();
+        self.painter.blocking_send((key_frame.clone(), answer)).ok()?;
+        let jpeg = jpeg.blocking_recv().ok()?;
+        self.newest = Some(pts);
+        Some((pts, jpeg))
+    }
+}
+
 impl Press {
     /// Writes the session. Blocks until that is done.
     pub fn run(mut self) -> Ended {
@@ -133,20 +157,25 @@ impl Press {
         };
         let ended = self.write(&mut packager, &mut recorder, zero);
         // Also of what is given up: only what is closed can be swept.
-        recorder.end();
-        ended.err().unwrap_or(Ended::Whole)
+        match (recorder.end(), ended) {
+            (_, Err(ended)) => ended,
+            (true, Ok(())) => Ended::Whole,
+            // The timeline has it, and the next start would not.
+            (false, Ok(())) => Ended::Failed("the disk did not take all of it".into()),
+        }
     }
 
     fn write(&mut self, packager: &mut FilmPackager, recorder: &mut Recorder, zero: SystemTime) -> Result<(), Ended> {
         let all = std::mem::take(&mut self.show.cuts);
         let shift = BEGIN - all.first().map_or(MediaTime::ZERO, |cut| cut.span.start);
-        let (mut heard, mut newest) = (0, None);
+        let mut easel = self.pictures.take().map(|(painter, every)| Easel { painter, every, newest: None });
+        let mut heard = 0;
         for (number, cut) in all.iter().enumerate() {
             if self.stop.is_cancelled() {
                 return Err(Ended::Stopped);
             }
             let (pictures, sound) = self.read(cut, &mut heard, shift)?;
-            let painted = self.paint(pictures.first(), &mut newest);
+            let painted = easel.as_mut().zip(pictures.first()).and_then(|(easel, key_frame)| easel.paint(key_frame));
             packager.add(cut.span.start + shift..cut.span.end + shift, &pictures, sound);
             self.wait(|| recorder.take())?;
             packager.forget();
@@ -232,22 +261,47 @@ impl Press {
         read().map_err(|error| Ended::Failed(format!("the uploaded file can't be read: {error}")))
     }
 
-    /// A picture of a segment, unless the one before is recent enough.
-    fn paint(&self, key_frame: Option<&AccessUnit>, newest: &mut Option<MediaTime>) -> Option<(MediaTime, Bytes)> {
-        let ((painter, every), unit) = (self.pictures.as_ref()?, key_frame?);
-        if newest.is_some_and(|newest| unit.pts < newest + *every) {
-            return None;
-        }
-        let (answer, jpeg) = oneshot::channel();
-        painter.blocking_send((unit.clone(), answer)).ok()?;
-        *newest = Some(unit.pts);
-        jpeg.blocking_recv().ok().map(|jpeg| (unit.pts, jpeg))
-    }
-
     /// About how many pictures there are a second.
     fn frame_rate(&self) -> FrameRate {
         let Some(pictures) = &self.contents.pictures else { return USUAL_RATE };
         let seconds = (pictures.end - self.show.start()).as_secs_f64();
         FrameRate::nearest(pictures.samples.len() as f64 / seconds).unwrap_or(USUAL_RATE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use media::{AudioCodec, AudioConfig};
+
+    /// What is in it does not matter to who asks for the picture.
+    fn key_frame(pts: MediaTime) -> AccessUnit {
+        let (codec, record) = (AudioCodec::Aac, Bytes::new());
+        let config =
+            AudioConfig { codec, record, sample_rate: 48_000, channels: 2, object_type: 2, frame_samples: 1_024 };
+        AccessUnit { config: Config::Audio(Arc::new(config)), dts: pts, pts, sync: true, data: Bytes::new() }
+    }
+
+    #[test]
+    fn a_picture_that_was_lost_is_tried_again_with_the_next_segment() {
+        let (painter, mut canvases) = mpsc::channel::<(AccessUnit, oneshot::Sender<Bytes>)>(1);
+        let worker = std::thread::spawn(move || {
+            let mut asked = Vec::new();
+            while let Some((unit, answer)) = canvases.blocking_recv() {
+                asked.push(unit.pts);
+                // The first one is lost.
+                if asked.len() > 1 {
+                    let _nobody_waits = answer.send(Bytes::from_static(b"jpeg"));
+                }
+            }
+            asked
+        });
+        let mut easel = Easel { painter, every: MediaTime::from_millis(10_000), newest: None };
+        let unit = |seconds: i64| key_frame(MediaTime::from_millis(seconds * 1_000));
+        let made: Vec<bool> = [0, 2, 4, 12].into_iter().map(|at| easel.paint(&unit(at)).is_some()).collect();
+        assert_eq!(made, [false, true, false, true]);
+        drop(easel);
+        let asked = worker.join().expect("the worker");
+        assert_eq!(asked, [0, 2_000, 12_000].map(MediaTime::from_millis));
     }
 }

@@ -258,6 +258,43 @@ fn an_upload_goes_on_behind_a_killed_server() {
     assert_eq!((status, headers["upload-offset"].parse().ok()), (204, Some(bytes.len())));
     let recording = available(&server, &id);
     check_alike(&server, &file, &recording);
+    // Who never got the last answer asks again when the file is gone, and must not take it for lost.
+    eventually("nothing that is left of the uploads", || (left(&server) == 0).then_some(()));
+    let (status, headers) = tus(&server, "HEAD", &address, &[], None);
+    assert_eq!((status, headers["upload-offset"].parse().ok()), (200, Some(bytes.len())));
+    assert_eq!(headers["upload-length"].parse().ok(), Some(bytes.len()));
+}
+
+#[test]
+fn what_came_over_http2_before_a_break_is_kept() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = film(folder.path(), "film.mp4", 30, &["-b:v", "4M"]);
+    let address = announce(&server, std::fs::metadata(&file).expect("a film").len());
+    let token = server.api_token();
+    let mut curl = std::process::Command::new("curl")
+        .args(["-s", "-k", "--http2", "-X", "PATCH", "--limit-rate", "1M", "-H", "Tus-Resumable: 1.0.0"])
+        .args(["-H", "Content-Type: application/offset+octet-stream", "-H", "Upload-Offset: 0"])
+        .args(["-H", &format!("Authorization: Bearer {token}"), "--data-binary", &format!("@{}", file.display())])
+        .arg(format!("https://{}{address}", server.https))
+        .spawn()
+        .expect("curl");
+    let piece = part(folder.path(), b"nothing");
+    let wrong = ["Upload-Offset: 1"];
+    eventually("a request that writes", || {
+        (tus(&server, "PATCH", &address, &wrong, Some(&piece)).0 == 423).then_some(())
+    });
+    let media = server.data_dir().join("archive/.uploads").join(address.rsplit('/').next().expect("an id"));
+    let written = || std::fs::metadata(media.with_extension("part")).expect("the bytes").len();
+    eventually("bytes in the file", || (written() > 0).then_some(()));
+    curl.kill().expect("curl to be there");
+    let _killed = curl.wait();
+    eventually("the end of that request", || {
+        (tus(&server, "PATCH", &address, &wrong, Some(&piece)).0 == 409).then_some(())
+    });
+    let (_, headers) = tus(&server, "HEAD", &address, &[], None);
+    let offset: u64 = headers["upload-offset"].parse().expect("an offset");
+    assert!(offset > 0 && offset == written(), "{offset} of {} bytes that came", written());
 }
 
 #[track_caller]

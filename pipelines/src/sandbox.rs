@@ -31,9 +31,8 @@ pub(crate) const MEMORY_MIB: u64 = 1_024;
 /// grows between two looks of the server's.
 const RESERVED_PERCENT: u64 = 150;
 const RESERVED: u64 = 256 << 20;
-/// What one that serves readers may reserve beyond that for stacks of 8 MiB: six to ten threads for each of 32 readers (six with pictures
-/// alone, measured 2026-11).
-const READERS_STACKS: u64 = 3 << 30;
+/// What one that serves readers may reserve beyond that for stacks of 8 MiB, of all its threads.
+const READERS_STACKS: u64 = 6 << 30;
 /// The same for all it maps: libraries (300 MiB), and memory it shares with nobody but could fill.
 const MAPPED: u64 = 2 << 30;
 /// When the machine is out of memory all the same, the kernel ends a worker before anything else: another one takes its
@@ -41,8 +40,9 @@ const MAPPED: u64 = 2 << 30;
 const OOM_SCORE: &str = "800";
 /// Threads of a worker: an encoder of a rung has up to a dozen.
 const THREADS_MAX: u64 = 256;
-/// The same of one that serves readers: each has up to ten.
-const READERS_THREADS_MAX: u64 = 512;
+/// The same of one that serves readers: each of 32 has up to ten (six with pictures alone), and as many again for a second graph, which
+/// it has while it changes its session, or when it asks what there is once more (measured 2026-11).
+const READERS_THREADS_MAX: u64 = 768;
 /// First user id for workers started by root; the process id is added, so no two workers share one and nobody else does.
 const FIRST_UID: u32 = 0x6000_0000;
 /// `nobody`, where user ids that high are not mapped (user namespaces).

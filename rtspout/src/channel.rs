@@ -1,11 +1,11 @@
 //! What a session gives to readers, and how one is put to it.
 
 use crate::seats::Seat;
-use crate::{Refusal, Settings, worker};
+use crate::{REFUSED, Refusal, Settings, worker};
 use media::wire::NewReader;
 use media::{AccessUnit, Feed, FeedItem, FeedReader, Track};
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,9 +18,7 @@ use tracing::Instrument as _;
 /// What is held of a rendition, so that a worker begins at the newest keyframe. The payload of the source is the publisher's own.
 const UNITS_MAX: usize = 2_000;
 const BYTES_MAX: usize = 12 << 20;
-/// Readers that may wait for a worker that starts.
-const JOINING_MAX: usize = 64;
-/// Readers of one worker: what its limits on threads and memory have room for.
+/// Readers of one worker, those that wait for it included: what its limits on threads and memory have room for.
 const READERS_MAX: usize = 32;
 /// More failures of a stream's workers than this within [`SPAN`], and nobody is let to another one for now.
 const FAILURES_MAX: usize = 5;
@@ -76,8 +74,8 @@ pub(crate) struct Channel {
     pub(crate) stream: String,
     pub(crate) rung: Option<String>,
     pub(crate) tracks: Arc<Tracks>,
-    /// How many read it now.
-    pub(crate) readers: AtomicUsize,
+    /// How many [`Reservation`]s there are.
+    readers: AtomicUsize,
     /// Where a worker begins to read.
     pub(crate) reader: FeedReader,
     /// Held for a look or a change, never across an await.
@@ -103,15 +101,39 @@ pub(crate) struct Join {
     pub(crate) interleaved: bool,
     pub(crate) head: bytes::Bytes,
     pub(crate) connection: OwnedFd,
-    pub(crate) seat: Seat,
+    pub(crate) stay: Stay,
     pub(crate) sent_away: CancellationToken,
+}
+
+/// What a reader holds from the judgement on until it is gone.
+#[derive(Debug)]
+pub(crate) struct Stay {
+    _seat: Seat,
+    _reservation: Reservation,
+}
+
+impl Stay {
+    /// Its places in the house and with the worker.
+    pub(crate) fn new(seat: Seat, reservation: Reservation) -> Self {
+        Self { _seat: seat, _reservation: reservation }
+    }
+}
+
+/// One of the places that a rendition's worker has, whether it runs already or not; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Reservation(Arc<Channel>);
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Join {
     /// Its message to the worker, and what stays here.
-    pub(crate) fn split(self, number: u64) -> (NewReader, OwnedFd, Seat) {
-        let Self { address, port, path, interleaved, head, connection, seat, sent_away: _ } = self;
-        (NewReader { number, address, port, path, interleaved, head }, connection, seat)
+    pub(crate) fn split(self, number: u64) -> (NewReader, OwnedFd, Stay) {
+        let Self { address, port, path, interleaved, head, connection, stay, sent_away: _ } = self;
+        (NewReader { number, address, port, path, interleaved, head }, connection, stay)
     }
 }
 
@@ -197,7 +219,7 @@ impl Listing {
         }
     }
 
-    /// How many read the source or a rung now.
+    /// How many read the source or a rung now, or are about to.
     pub fn readers(&self) -> usize {
         let all = [&self.source].into_iter().chain(self.rungs.iter());
         all.map(|channel| channel.readers.load(Ordering::Relaxed)).sum()
@@ -205,15 +227,19 @@ impl Listing {
 }
 
 impl Tuner {
-    /// Whether a reader would be let to a worker.
-    pub(crate) fn check(&self) -> Result<(), Refusal> {
-        if self.channel.readers.load(Ordering::Relaxed) >= READERS_MAX {
-            let text = format!(
-                "{READERS_MAX} read this already, and no more may; take another rung, or rtmp://HOST/live/NAME"
-            );
-            return Err(Refusal::new(453, "stream_cap", text));
+    /// A place with the worker. Those who wait for one that starts hold theirs too, or all who come meanwhile would get in.
+    pub(crate) fn reserve(&self) -> Result<Reservation, Refusal> {
+        self.channel.slot().check()?;
+        let more = |taken: usize| (taken < READERS_MAX).then_some(taken + 1);
+        match self.channel.readers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
+            Ok(_) => Ok(Reservation(Arc::clone(&self.channel))),
+            Err(_) => {
+                let text = format!(
+                    "{READERS_MAX} read this already, and no more may; take another rung, or rtmp://HOST/live/NAME"
+                );
+                Err(Refusal::new(453, "stream_cap", text))
+            }
         }
-        self.channel.slot().check()
     }
 
     /// For the reader that was given it.
@@ -243,13 +269,18 @@ impl Slot {
 
 impl Channel {
     pub(crate) fn join(self: Arc<Self>, mut join: Join) -> Result<(), Refusal> {
+        // Sending away holds the slot too: whoever it missed here is in a queue that it ends.
+        let mut slot = self.slot();
         if join.sent_away.is_cancelled() {
             return Err(Refusal::not_live());
         }
-        let mut slot = self.slot();
+        if self.house.stop.is_cancelled() {
+            return Err(Refusal::stopping());
+        }
         if let Some(joins) = &slot.joins {
             match joins.try_send(join) {
                 Ok(()) => return Ok(()),
+                // Each holds a reservation, so it has room.
                 Err(mpsc::error::TrySendError::Full(_)) => {
                     let text = "Too many readers come at once; play the stream again in a moment";
                     return Err(Refusal::new(503, "crowd", text));
@@ -258,7 +289,7 @@ impl Channel {
             }
         }
         slot.check()?;
-        let (joins, given) = mpsc::channel(JOINING_MAX);
+        let (joins, given) = mpsc::channel(READERS_MAX);
         // The channel was just made, so there is room.
         let _room = joins.try_send(join);
         slot.joins = Some(joins);
@@ -282,13 +313,87 @@ impl Channel {
             std::iter::from_fn(|| joins.try_recv().ok()).collect()
         };
         for join in waiting {
+            let peer = SocketAddr::new(join.address, join.port);
             // Who can't be served is closed, and told nothing: its request was taken already.
-            let _closed = Arc::clone(&self).join(join);
+            if let Err(refusal) = Arc::clone(&self).join(join) {
+                REFUSED.turn_away(refusal.cause, &peer, &refusal.text, Instant::now());
+            }
         }
     }
 
     /// A panic can't leave these short sections half done, so poison is ignored.
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seats::Seats;
+    use crate::{Limits, Rtsp};
+    use std::net::Ipv4Addr;
+
+    fn listing() -> (Broadcast, Listing, CancellationToken) {
+        let stop = CancellationToken::new();
+        let (broadcast, listing) =
+            Rtsp::new(Settings::new(Limits::default()), stop.clone()).broadcast("show", &["720p"]);
+        (broadcast, listing, stop)
+    }
+
+    /// A reader that was let in.
+    fn join(tuner: &Tuner) -> Join {
+        let seat = Seats::new(1, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST)).expect("a seat");
+        let (connection, _other_end) = std::os::unix::net::UnixStream::pair().expect("a socket");
+        Join {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 1,
+            path: "/show".to_owned(),
+            interleaved: true,
+            head: bytes::Bytes::new(),
+            connection: connection.into(),
+            stay: Stay::new(seat, tuner.reserve().expect("a place")),
+            sent_away: tuner.sent_away(),
+        }
+    }
+
+    #[test]
+    fn as_many_as_one_worker_serves_are_let_in_before_it_runs() {
+        let (_broadcast, listing, _stop) = listing();
+        let tuner = listing.tuner(None).expect("the source");
+        let mut held: Vec<Reservation> = (0..READERS_MAX).map(|_| tuner.reserve().expect("a place")).collect();
+        let refusal = tuner.reserve().expect_err("full");
+        assert_eq!((refusal.status, refusal.cause), (453, "stream_cap"));
+        assert_eq!(listing.readers(), READERS_MAX);
+        let _rung = listing.tuner(Some("720p")).expect("a rung").reserve().expect("it has a worker of its own");
+        held.pop();
+        held.push(tuner.reserve().expect("who leaves gives the place back"));
+        assert_eq!(listing.readers(), READERS_MAX + 1);
+    }
+
+    #[test]
+    fn who_was_sent_away_while_it_waited_is_put_to_no_other_worker() {
+        let (_broadcast, listing, _stop) = listing();
+        let tuner = listing.tuner(None).expect("the source");
+        let (joins, given) = mpsc::channel(READERS_MAX);
+        tuner.channel.slot().joins = Some(joins);
+        tuner.join(join(&tuner)).expect("it waits for the worker");
+        listing.send_away();
+        // Without a runtime a worker that is started would panic.
+        Arc::clone(&tuner.channel).ended(given, None);
+        assert_eq!(tuner.join(join(&tuner)), Err(Refusal::not_live()));
+        assert_eq!(listing.readers(), 0);
+    }
+
+    #[test]
+    fn no_worker_is_started_while_the_server_stops() {
+        let (_broadcast, listing, stop) = listing();
+        let tuner = listing.tuner(None).expect("the source");
+        let (joins, given) = mpsc::channel(READERS_MAX);
+        tuner.channel.slot().joins = Some(joins);
+        tuner.join(join(&tuner)).expect("it waits for the worker");
+        stop.cancel();
+        Arc::clone(&tuner.channel).ended(given, None);
+        assert!(tuner.channel.slot().joins.is_none() && listing.readers() == 0);
     }
 }

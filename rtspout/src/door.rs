@@ -94,10 +94,7 @@ impl Rtsp {
         }
         let span = tracing::info_span!(parent: None, "reader", %peer, tls = tls.is_some());
         let (rtsp, doors) = (Arc::clone(self), Arc::clone(doors));
-        let visit = async move {
-            stranger::attend(&rtsp, socket, peer, tls, &*doors, accepted).await;
-            drop(place);
-        };
+        let visit = async move { stranger::attend(&rtsp, socket, (peer, place), tls, &*doors, accepted).await };
         strangers.spawn(visit.instrument(span));
     }
 }

@@ -116,6 +116,11 @@ impl Refusal {
         Self::new(404, "not_live", text)
     }
 
+    /// The server stops.
+    pub fn stopping() -> Self {
+        Self::new(503, "stopping", "The server is shutting down; play the stream again in a minute")
+    }
+
     /// A name and a password, or a token, are needed; whatever was shown was not good.
     pub fn who_are_you() -> Self {
         let text = "A user and password, or a link with a token, is needed here";

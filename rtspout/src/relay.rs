@@ -2,41 +2,73 @@
 //!
 //! A socketpair would be shorter, but `gst-rtsp-server` asks every connection for its IP address.
 
+use crate::REFUSED;
 use crate::channel::Join;
 use crate::stranger::{Admitted, Line};
+use metrics::counter;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// What may wait in the kernel between the worker and here, so that a reader that takes nothing is noticed there soon.
 const WAITING_BYTES: usize = 256 << 10;
 /// What is copied at once: requests are small.
 const TO_WORKER: usize = 4 << 10;
 const FROM_WORKER: usize = 32 << 10;
+/// A reader whose worker is through may take so long to hear it.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// This machine takes its own connections at once.
 const PAIR_WAIT: Duration = Duration::from_secs(1);
 
 /// Puts the reader to its worker and passes bytes on until either side ends it.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut line: Line<S>, admitted: Admitted) {
-    let Admitted { tuner, mount, seat } = admitted;
-    let (mut ours, theirs) = match tokio::task::spawn_blocking(pair).await.map_err(io::Error::other).flatten() {
+    let Admitted { tuner, mount, stay } = admitted;
+    let (ours, theirs) = match tokio::task::spawn_blocking(pair).await.map_err(io::Error::other).flatten() {
         Ok(pair) => pair,
-        Err(error) => return tracing::warn!(%error, "a reader over RTSPS can't be passed on"),
+        Err(error) => {
+            counter!("weir_rtsp_refused_total", "cause" => "relay").increment(1);
+            return tracing::warn!(%error, "a reader over RTSPS can't be passed on, and was closed");
+        }
     };
     let head = line.head();
     let (address, port) = (line.peer.ip().to_canonical(), line.peer.port());
     // Over UDP its media would be in clear.
     let (connection, sent_away) = (theirs.into(), tuner.sent_away());
-    let join = Join { address, port, path: mount, interleaved: true, head, connection, seat, sent_away };
+    let join = Join { address, port, path: mount, interleaved: true, head, connection, stay, sent_away };
     if let Err(refusal) = tuner.join(join) {
-        return tracing::debug!(reason = refusal.text, "a reader over RTSPS was closed");
+        return REFUSED.turn_away(refusal.cause, &line.peer, &refusal.text, std::time::Instant::now());
     }
     drop(tuner);
-    // A reader that takes nothing is ended by the kernel; one that says nothing by the worker, which closes its side.
-    let _ended = copy_bidirectional_with_sizes(&mut line.stream, &mut ours, TO_WORKER, FROM_WORKER).await;
+    pass_on(line.stream, ours).await;
+}
+
+/// Until either side is through, as neither has a use for the other alone. A reader that takes nothing is ended by the kernel; one that
+/// says nothing by the worker, which closes its side.
+async fn pass_on<S: AsyncRead + AsyncWrite + Unpin>(reader: S, worker: TcpStream) {
+    let (from_reader, mut to_reader) = split(reader);
+    let (from_worker, to_worker) = worker.into_split();
+    let _ended = tokio::select! {
+        ended = copy::<TO_WORKER>(from_reader, to_worker) => ended,
+        ended = copy::<FROM_WORKER>(from_worker, &mut to_reader) => ended,
+    };
+    let _told_or_late = timeout(FAREWELL, to_reader.shutdown()).await;
+}
+
+/// To the end. What came is on its way before more is taken, or the last of an answer might wait inside TLS for the next.
+async fn copy<const SIZE: usize>(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
+    let mut bytes = vec![0; SIZE];
+    loop {
+        let count = from.read(&mut bytes).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        to.write_all(&bytes[..count]).await?;
+        to.flush().await?;
+    }
 }
 
 /// Two ends of a connection over loopback, of which nobody else can have one. Waits for nobody but the kernel.
@@ -69,7 +101,6 @@ fn pair() -> io::Result<(TcpStream, StdStream)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     #[tokio::test]
     async fn what_goes_in_at_one_end_comes_out_at_the_other() {
@@ -82,5 +113,36 @@ mod tests {
         theirs.read_exact(&mut there).await.expect("open");
         ours.read_exact(&mut back).await.expect("open");
         assert_eq!((&there, &back), (b"there", b"back"));
+    }
+
+    /// A reader and its worker as they see their own ends of what passes between.
+    async fn passing() -> (tokio::io::DuplexStream, TcpStream, tokio::task::JoinHandle<()>) {
+        let (reader, inside) = tokio::io::duplex(64);
+        let (ours, theirs) = pair().expect("loopback");
+        theirs.set_nonblocking(true).expect("a socket");
+        let worker = TcpStream::from_std(theirs).expect("a socket");
+        (reader, worker, tokio::spawn(pass_on(inside, ours)))
+    }
+
+    #[tokio::test]
+    async fn it_ends_with_the_worker_though_the_reader_stays() {
+        let (mut reader, mut worker, task) = passing().await;
+        worker.write_all(b"the last").await.expect("open");
+        drop(worker);
+        let mut heard = Vec::new();
+        reader.read_to_end(&mut heard).await.expect("it is told");
+        assert_eq!(heard, b"the last");
+        task.await.expect("it ends");
+    }
+
+    #[tokio::test]
+    async fn it_ends_with_the_reader_though_the_worker_stays() {
+        let (mut reader, mut worker, task) = passing().await;
+        reader.write_all(b"TEARDOWN").await.expect("open");
+        drop(reader);
+        let mut asked = Vec::new();
+        worker.read_to_end(&mut asked).await.expect("it is told");
+        assert_eq!(asked, b"TEARDOWN");
+        task.await.expect("it ends");
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// Longest request line and header together, bytes.
 pub(crate) const HEAD_MAX: usize = 8 << 10;
-/// Longest path, and longest part of it: a name of a stream, of a rung, a token.
+/// Longest path with its query, and longest part of it: a name of a stream, of a rung, a token.
 const PATH_MAX: usize = 512;
 const PART_MAX: usize = 200;
 /// Longest name and password.
@@ -42,13 +42,14 @@ pub(crate) enum Method {
     Other,
 }
 
-/// The path of a stream: `/NAME`, `/NAME/RUNG`, either behind `/p/TOKEN`, and with `/stream=N` for one of its tracks.
+/// The path of a stream: `/NAME`, `/NAME/RUNG`, either behind `/p/TOKEN`, and with `/stream=N` for one of its tracks. A query, which
+/// some recorders want, means nothing; they put the track behind it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Path {
     pub(crate) stream: String,
     pub(crate) rung: Option<String>,
     pub(crate) token: Option<String>,
-    /// All of it but the track.
+    /// All of it but the track, with the query.
     pub(crate) mount: String,
 }
 
@@ -154,10 +155,10 @@ impl Path {
             Some((_, rest)) => &rest[rest.find('/')?..],
             None => uri,
         };
-        let path = path.split('?').next().unwrap_or_default();
         if path.len() > PATH_MAX {
             return None;
         }
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'=');
         if !parts.iter().all(|part| part.len() <= PART_MAX && part.bytes().all(is_name)) {
@@ -166,7 +167,10 @@ impl Path {
         if parts.len() > 1 && parts.last().is_some_and(|last| last.starts_with("stream=")) {
             parts.pop();
         }
-        let mount = format!("/{}", parts.join("/"));
+        let query =
+            query.rsplit_once('/').filter(|(_, track)| track.starts_with("stream=")).map_or(query, |(query, _)| query);
+        let mark = if query.is_empty() { "" } else { "?" };
+        let mount = format!("/{}{mark}{query}", parts.join("/"));
         let token = (parts.len() > 2 && parts[0] == "p").then(|| parts[1].to_owned());
         let named = if token.is_some() { &parts[2..] } else { &parts[..] };
         match *named {
@@ -222,7 +226,10 @@ mod tests {
             Some((stream.to_owned(), rung.map(str::to_owned), token.map(str::to_owned), mount.to_owned()))
         };
         assert_eq!(path("rtsp://h/show"), named("show", None, None, "/show"));
-        assert_eq!(path("rtsp://[::1]:1/show/?x=1"), named("show", None, None, "/show"));
+        assert_eq!(path("rtsp://[::1]:1/show/?"), named("show", None, None, "/show"));
+        assert_eq!(path("rtsp://[::1]:1/show/?x=1"), named("show", None, None, "/show?x=1"));
+        assert_eq!(path("rtsp://h/show?a/b/stream=1"), named("show", None, None, "/show?a/b"));
+        assert_eq!(path("rtsp://h/show/stream=1?tcp"), named("show", None, None, "/show?tcp"));
         assert_eq!(path("rtsp://h/show/720p/stream=1"), named("show", Some("720p"), None, "/show/720p"));
         assert_eq!(path("/p/AbC-_/show/720p"), named("show", Some("720p"), Some("AbC-_"), "/p/AbC-_/show/720p"));
         assert_eq!(path("/p/show"), named("p", Some("show"), None, "/p/show"));

@@ -2,7 +2,7 @@
 //!
 //! All of it lies under one absolute deadline from accept.
 
-use crate::channel::{Join, Tuner};
+use crate::channel::{Join, Stay, Tuner};
 use crate::relay;
 use crate::request::{HEAD_MAX, Malformed, Method, Request};
 use crate::seats::Seat;
@@ -60,14 +60,14 @@ impl Ending {
 pub(crate) struct Admitted {
     pub(crate) tuner: Tuner,
     pub(crate) mount: String,
-    pub(crate) seat: Seat,
+    pub(crate) stay: Stay,
 }
 
-/// Attends to a connection until a worker has it or it is over.
+/// Attends to a connection until a worker has it or it is over. The `place` is a stranger's, which it gives back when it is let in.
 pub(crate) async fn attend<D: Doors>(
     rtsp: &Rtsp,
     socket: TcpStream,
-    peer: SocketAddr,
+    (peer, place): (SocketAddr, Seat),
     tls: Option<Arc<ServerConfig>>,
     doors: &D,
     accepted: Instant,
@@ -89,7 +89,10 @@ pub(crate) async fn attend<D: Doors>(
             Ok(Ok(stream)) => {
                 let mut line = Line { stream, input: BytesMut::new(), peer, tls: true };
                 match timeout_at(deadline, line.converse(rtsp, doors)).await.unwrap_or_else(|_| Err(late())) {
-                    Ok(admitted) => return relay::serve(line, admitted).await,
+                    Ok(admitted) => {
+                        drop(place);
+                        return relay::serve(line, admitted).await;
+                    }
                     Err(ending) => Err(line.see_out(ending).await),
                 }
             }
@@ -179,13 +182,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         let (stream, rung) = (path.stream, path.rung);
         match doors.play(PlayRequest { stream, rung, pass, peer: self.peer, tls: self.tls }).await {
             Ok(tuner) => {
-                tuner.check()?;
+                let reservation = tuner.reserve()?;
                 let full = |full: crate::seats::Full| {
                     let text = format!("No more readers fit: {full}; close one, or raise rtsp.readers_max");
                     Refusal::new(453, full.label(), text)
                 };
                 let seat = rtsp.readers.take(self.peer.ip()).map_err(full)?;
-                Ok(Admitted { tuner, mount: path.mount, seat })
+                Ok(Admitted { tuner, mount: path.mount, stay: Stay::new(seat, reservation) })
             }
             Err(refusal) => {
                 if refusal.status == 401 && showed && rtsp.guesses.failed(self.peer.ip(), std::time::Instant::now()) {
@@ -231,13 +234,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
 
 impl Line<TcpStream> {
     /// Gives the connection itself to the worker.
-    fn hand_over(mut self, rtsp: &Rtsp, Admitted { tuner, mount, seat }: Admitted) -> Result<(), Ending> {
+    fn hand_over(mut self, rtsp: &Rtsp, Admitted { tuner, mount, stay }: Admitted) -> Result<(), Ending> {
         let head = self.head();
         let connection = self.stream.into_std()?.into();
         let (address, port) = (self.peer.ip().to_canonical(), self.peer.port());
         let interleaved = !rtsp.house.settings.udp;
         let sent_away = tuner.sent_away();
-        let join = Join { address, port, path: mount, interleaved, head, connection, seat, sent_away };
+        let join = Join { address, port, path: mount, interleaved, head, connection, stay, sent_away };
         tuner.join(join).map_err(Ending::Refused)
     }
 }

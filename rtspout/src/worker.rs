@@ -1,7 +1,6 @@
 //! The life of one worker process: feeding it, handing readers to it, hearing it, watching it, ending it.
 
-use crate::channel::{Channel, Join};
-use crate::seats::Seat;
+use crate::channel::{Channel, Join, Stay};
 use bytes::{Bytes, BytesMut};
 use media::wire::{self, EncoderChoice, FromWorker, Readership, Setup, ToWorker};
 use media::{AccessUnit, AudioConfig, Config, FeedItem, FrameRate, MediaTime, VideoConfig};
@@ -96,22 +95,19 @@ struct Watch {
 
 /// A reader inside the worker, counted for as long.
 struct Present {
-    channel: Arc<Channel>,
-    _seat: Seat,
+    _stay: Stay,
 }
 
 impl Present {
-    fn new(channel: &Arc<Channel>, seat: Seat) -> Self {
+    fn new(stay: Stay) -> Self {
         gauge!("weir_rtsp_readers").increment(1.0);
-        channel.readers.fetch_add(1, Relaxed);
-        Self { channel: Arc::clone(channel), _seat: seat }
+        Self { _stay: stay }
     }
 }
 
 impl Drop for Present {
     fn drop(&mut self) {
         gauge!("weir_rtsp_readers").decrement(1.0);
-        self.channel.readers.fetch_sub(1, Relaxed);
     }
 }
 
@@ -252,6 +248,7 @@ async fn feed(
     let mut reader = channel.reader.clone();
     reader.seek_to_sync();
     let (mut bytes, mut told, mut numbers) = (BytesMut::new(), Told::default(), 0u64..);
+    // No more than there are reservations.
     let mut waiting: VecDeque<Join> = VecDeque::new();
     let patience = Instant::now() + TRACKS_WAIT;
     setup(&channel.stream).encode(&mut bytes);
@@ -285,10 +282,10 @@ async fn feed(
         if told.is_whole(channel.tracks.known()) || (Instant::now() >= patience && told.is_some()) {
             while let Some(join) = waiting.pop_front() {
                 let number = numbers.next().unwrap_or_default();
-                let (message, connection, seat) = join.split(number);
+                let (message, connection, stay) = join.split(number);
                 match handover.give(number, connection.as_fd()) {
                     Ok(()) => {
-                        watch.seats().insert(number, Present::new(channel, seat));
+                        watch.seats().insert(number, Present::new(stay));
                         ToWorker::Reader(message).encode(&mut bytes);
                     }
                     // The reader is closed; the guard finds out what is wrong with the worker.

@@ -48,8 +48,7 @@ impl Porter {
 impl Doors for Porter {
     async fn play(&self, request: PlayRequest) -> Result<Tuner, Refusal> {
         if self.context.stop.is_cancelled() {
-            let text = "The server is shutting down; play the stream again in a minute";
-            return Err(Refusal::new(503, "stopping", text));
+            return Err(Refusal::stopping());
         }
         // A stream that nobody may play, such as a rehearsal, answers as one that is not there. Taken before the judgement, so that whoever
         // closes the stream after it cuts this reader too; told after it, so that nobody learns which streams there are.

@@ -82,6 +82,20 @@ impl Server {
     /// As there.
     #[track_caller]
     pub fn start_within(environment: &[(&str, &str)], config: &str, arguments: &[&str]) -> Self {
+        Self::prepare(config, arguments, environment, None)
+    }
+
+    /// Starts it without the test card on a machine that lets it have no more than `files_max` open files, with the text of a `weir.toml`.
+    ///
+    /// # Panics
+    /// As [`Self::start_configured`].
+    #[track_caller]
+    pub fn start_with_files(files_max: u32, config: &str) -> Self {
+        Self::prepare(config, &["--no-demo"], &[], Some(files_max))
+    }
+
+    #[track_caller]
+    fn prepare(config: &str, arguments: &[&str], environment: &[(&str, &str)], files_max: Option<u32>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder can be made");
         let mut arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
         if !config.is_empty() {
@@ -90,14 +104,7 @@ impl Server {
             arguments.splice(0..0, ["--config".to_owned(), file.display().to_string()]);
         }
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::launch(dir, arguments, environment, None)
-    }
-
-    /// Starts it without the test card on a machine that lets it have no more than `files_max` open files.
-    #[track_caller]
-    pub fn start_with_files(files_max: u32) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary folder can be made");
-        Self::launch(dir, vec!["--no-demo".to_owned()], Vec::new(), Some(files_max))
+        Self::launch(dir, arguments, environment, files_max)
     }
 
     #[track_caller]

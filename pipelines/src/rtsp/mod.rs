@@ -9,6 +9,7 @@
 //! by the library.
 
 mod reader;
+mod sessions;
 mod shelf;
 
 use crate::counters::processor_time;
@@ -27,12 +28,6 @@ use std::time::Duration;
 
 /// Requests have no bodies to speak of.
 const BODY_MAX: u32 = 4 << 10;
-/// A reader has one session; who opens more shares these with all others.
-const SESSIONS_MAX: u32 = 512;
-/// How often sessions that are over are looked for. A reader over UDP that is gone says nothing.
-const JANITOR_EVERY: Duration = Duration::from_secs(2);
-/// A connection whose session is over is closed after this many seconds.
-const AFTER_SESSION_S: i32 = 5;
 /// At the end, readers are told so and have this long to hear it.
 const FAREWELL: Duration = Duration::from_millis(700);
 
@@ -87,7 +82,7 @@ pub(crate) fn run(sandbox: &sandbox::Status, plugin_folder: &Path) -> Result<(),
         return Ok(());
     }
     outbox.give(FromWorker::Ready { version: VERSION, sandbox: sandbox.to_string() });
-    let hall = Hall::open(Arc::clone(&shared), outbox.clone())?;
+    let hall = Hall::open(Arc::clone(&shared), outbox.clone());
     while let Some(message) = inbox.next()? {
         match message {
             ToWorker::Video(config) => {
@@ -140,12 +135,9 @@ struct Entering {
 }
 
 impl Hall {
-    fn open(shared: Arc<Shared>, outbox: link::Outbox) -> Result<Self, Error> {
+    fn open(shared: Arc<Shared>, outbox: link::Outbox) -> Self {
         let hall = server::RTSPServer::new();
         hall.set_content_length_limit(BODY_MAX);
-        let sessions = server::RTSPSessionPool::new();
-        sessions.set_max_sessions(SESSIONS_MAX);
-        hall.set_session_pool(Some(&sessions));
         if let Some(threads) = hall.thread_pool() {
             // One for each connection, or a request that waits for media would hold up what others are sent.
             threads.set_max_threads(-1);
@@ -165,7 +157,7 @@ impl Hall {
                 return;
             };
             client.set_mount_points(Some(&mounts));
-            client.set_post_session_timeout(AFTER_SESSION_S);
+            sessions::bound(client);
             counted.counters.readers.fetch_add(1, Relaxed);
             let (outbox, counted) = (outbox.clone(), Arc::clone(&counted));
             client.connect_closed(move |_| {
@@ -173,15 +165,7 @@ impl Hall {
                 outbox.give(FromWorker::ReaderLeft { number });
             });
         });
-        let sweep = move || {
-            loop {
-                std::thread::sleep(JANITOR_EVERY);
-                sessions.cleanup();
-            }
-        };
-        let spawned = std::thread::Builder::new().name("janitor".to_owned()).spawn(sweep);
-        spawned.map_err(|source| Error::Link { source })?;
-        Ok(Self { shared, server: hall, factories, entering })
+        Self { shared, server: hall, factories, entering }
     }
 
     /// Readers that come from now on get what the stream has now. Those there are, when `is_other`, are closed: they were told that it
@@ -211,7 +195,13 @@ impl Hall {
         }
         let Ok(socket) = gio::Socket::from_fd(connection) else { return false };
         let mounts = server::RTSPMountPoints::new();
-        mounts.add_factory(&reader.path, self.factories[usize::from(reader.interleaved)].clone());
+        let factory = &self.factories[usize::from(reader.interleaved)];
+        // The library describes a stream by its path alone, and sets up what is asked for with the query.
+        let path = reader.path.split('?').next().unwrap_or_default();
+        mounts.add_factory(path, factory.clone());
+        if path != reader.path {
+            mounts.add_factory(&reader.path, factory.clone());
+        }
         let entering = Entering { number: reader.number, mounts };
         *self.entering.lock().unwrap_or_else(PoisonError::into_inner) = Some(entering);
         let (address, port) = (reader.address.to_string(), i32::from(reader.port));

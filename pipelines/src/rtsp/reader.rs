@@ -17,6 +17,11 @@ const WAITING_MAX: u64 = 8 << 20;
 /// Sinks would hold a picture back to its time on the graph's clock. All of them are to leave at once, as they are live, so their
 /// time is moved far into the past.
 const OFFSET_NANOS: i64 = -24 * 3_600 * 1_000_000_000;
+/// Bytes of a packet at most. A reader may ask for others (Blocksize), but of very small ones a picture is a hundred thousand.
+const PACKET_BYTES: u32 = 1_400;
+const PACKET_BYTES_ASKED: std::ops::RangeInclusive<u32> = 500..=1_500;
+/// What the packers are called in the graph.
+const PACKERS: [&str; 2] = ["pay0", "pay1"];
 /// The sinks the library makes for TCP and for UDP.
 const SINKS: [&str; 2] = ["appsink", "multiudpsink"];
 
@@ -39,6 +44,13 @@ pub(super) struct Reader {
 /// connection.
 pub(super) fn furnish(shared: &Arc<Shared>, media: &RTSPMedia) {
     let Ok(bin) = media.element().downcast::<gst::Bin>() else { return };
+    for packer in PACKERS.iter().filter_map(|name| bin.by_name(name)) {
+        packer.connect_notify(Some("mtu"), |packer, _| {
+            if !PACKET_BYTES_ASKED.contains(&packer.property::<u32>("mtu")) {
+                packer.set_property("mtu", PACKET_BYTES);
+            }
+        });
+    }
     let source = |name: &str| bin.by_name(name).and_then(|element| element.downcast::<AppSrc>().ok());
     let reader = Reader {
         video: source("video"),

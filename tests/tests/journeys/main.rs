@@ -22,6 +22,7 @@ mod publish;
 mod recordings;
 mod replays;
 mod rtsp;
+mod rtsp_bounds;
 mod serving;
 mod sessions;
 mod slate;

@@ -11,18 +11,18 @@ use tests::{AudioKind, Clip, Process, Publisher, Server, VideoKind, eventually, 
 const ON: &str = "[rtsp]\nenabled = true\nlisten = \"127.0.0.1:0\"\n";
 
 /// A server with RTSP whose `[rtsp]` has these lines too, with a stream.
-fn server(more: &str) -> (Server, tests::Stream) {
+pub(super) fn server(more: &str) -> (Server, tests::Stream) {
     let server = Server::start_configured(&format!("{ON}{more}"), &["--no-demo"]);
     let stream = server.add_stream("show");
     (server, stream)
 }
 
-fn url(server: &Server, path: &str) -> String {
+pub(super) fn url(server: &Server, path: &str) -> String {
     format!("rtsp://{}/{path}", server.door("rtsp"))
 }
 
 /// An ffmpeg that saves what it reads, decoded: a copy needs decode times, which RTP has none of (of B-frames ffmpeg then makes none up).
-fn reader(url: &str, transport: &str, file: &Path, options: &[&str]) -> Process {
+pub(super) fn reader(url: &str, transport: &str, file: &Path, options: &[&str]) -> Process {
     let mut command = Command::new(tool("ffmpeg"));
     command.args(["-nostdin", "-v", "info", "-nostats", "-rtsp_transport", transport]);
     command.args(["-i", url, "-map", "0", "-c:v", "ffv1", "-c:a", "pcm_s16le", "-fps_mode", "passthrough"]);
@@ -42,7 +42,7 @@ fn hashes(file: &Path) -> Vec<String> {
 
 /// Asserts that the file's pictures are the clip's, each of them, from one on; gives which one that is.
 #[track_caller]
-fn assert_whole(file: &Path, clip: &Clip, least: usize) -> usize {
+pub(super) fn assert_whole(file: &Path, clip: &Clip, least: usize) -> usize {
     let (mut got, source) = (hashes(file), hashes(&clip.file()));
     assert!(got.len() > least, "{} pictures were read", got.len());
     // Where it was cut a picture may have come before those that are shown earlier.

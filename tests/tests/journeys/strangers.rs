@@ -85,7 +85,7 @@ fn assert_unharmed(server: &Server) {
 
 #[test]
 fn a_server_short_of_files_turns_strangers_away_and_keeps_its_streams() {
-    let server = Server::start_with_files(160);
+    let server = Server::start_with_files(160, "");
     let (show, late) = (server.add_stream("show"), server.add_stream("late"));
     let mut publisher = Publisher::push(&Clip::default(), &server.publish_url(&show));
     let source = server.variants("show").remove(0);

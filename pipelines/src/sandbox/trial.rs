@@ -85,7 +85,7 @@ const ACTS: &[Act] = &[
         syscall(libc::SYS_io_uring_setup, [1, parameters.as_mut_ptr().addr()])
     }),
     ("ask for a kernel key", || syscall(libc::SYS_keyctl, [0, (-3isize) as usize])),
-    ("write to more memory than it may hold", || map(5 << 30, libc::MAP_PRIVATE)),
+    ("write to more memory than it may hold", || map(6 << 30, libc::MAP_PRIVATE)),
     ("share more memory than it may hold", || map(10 << 30, libc::MAP_SHARED)),
 ];
 

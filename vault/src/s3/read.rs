@@ -110,7 +110,7 @@ impl Reading {
                 Ok(body) => body,
                 Err(error) => {
                     // Whoever is gone has no use for it.
-                    let _ = sender.send(Err(error)).await;
+                    let _gone = sender.send(Err(error)).await;
                     return;
                 }
             };

@@ -84,7 +84,7 @@ impl S3 {
             Ok(noted) => Ok(noted),
             Err(error) => {
                 // Without a note nobody would find it; that the notes' disk is full is worse news than that this failed too.
-                let _ = self.end(&upload).await;
+                let _left = self.end(&upload).await;
                 Err(error)
             }
         }

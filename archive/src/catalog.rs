@@ -6,7 +6,7 @@ use crate::journal::Journal;
 use crate::pictures::PICTURES;
 use crate::record::Seal;
 use crate::recovery::{JOURNAL, media_file, read_journal};
-use crate::reel::{Fate, Reel};
+use crate::reel::Reel;
 use crate::volume::Volume;
 use crate::{Error, ReelName, SessionName, Settings, Timeline, error, scan, stored};
 use std::collections::BTreeMap;
@@ -141,11 +141,7 @@ impl Shared {
 
     /// Syncs what was written, and notes what became sealed.
     pub fn round(&self) {
-        for (reel, fate) in self.volume.sync() {
-            if let Fate::Sealed(seal) = fate {
-                self.sealed(&reel, seal);
-            }
-        }
+        self.volume.sync(|reel, seal| self.sealed(reel, seal));
         let reels = self.catalog().sessions.values().map(|shelf| shelf.reels.len()).sum::<usize>();
         metrics::gauge!("weir_archive_reels").set(reels as f64);
     }

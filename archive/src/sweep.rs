@@ -48,6 +48,8 @@ pub struct Swept {
     pub reels: Vec<(SessionName, ReelName)>,
     /// Bytes that became free.
     pub bytes: u64,
+    /// Something of a session that is over waits for its seal and could not be judged: sweep again soon.
+    pub is_early: bool,
 }
 
 impl Entry {
@@ -72,13 +74,16 @@ impl Archive {
             let mut catalog = self.shared.catalog();
             for (session, shelf) in &mut catalog.sessions {
                 let timeline = shelf.timeline.as_ref();
-                let oldest_ms = if shelf.is_live { oldest_ms } else { i64::MAX };
+                let is_over = !shelf.is_live;
+                let oldest_ms = if is_over { i64::MAX } else { oldest_ms };
                 let kept = kept.get(session).map(Vec::as_slice).unwrap_or_default();
                 shelf.reels.retain_mut(|reel| {
+                    let folder = || self.shared.folder(session, reel.name);
                     if reel.seal.is_none_or(|seal| seal.until_wall_ms > oldest_ms) {
+                        swept.is_early |= is_over && reel.seal.is_none() && self.shared.volume.watches(&folder());
                         return true;
                     }
-                    let folder = self.shared.folder(session, reel.name);
+                    let folder = folder();
                     let covering = reel.covering(kept).unwrap_or_default();
                     let wants = |id: &str| covering.iter().any(|kept| kept.wants(id));
                     let mut known = reel.media.iter().map(|(id, _)| id).chain(&reel.stored).peekable();

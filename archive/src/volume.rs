@@ -2,9 +2,10 @@
 
 use crate::Pause;
 use crate::disk::Disk;
+use crate::record::Seal;
 use crate::reel::{Fate, Reel};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -84,6 +85,11 @@ impl Volume {
         self.reels().retain(|known| !Arc::ptr_eq(known, reel));
     }
 
+    /// The reel in this folder is still to be synced or sealed.
+    pub fn watches(&self, folder: &Path) -> bool {
+        self.reels().iter().any(|reel| reel.folder == folder)
+    }
+
     /// So many bytes were added and taken away.
     pub fn resize(&self, added: u64, removed: u64) {
         self.bytes.fetch_add(added, Ordering::Relaxed);
@@ -126,24 +132,25 @@ impl Volume {
         over_quota.max((reserve + room(reserve)).saturating_sub(self.free_bytes()))
     }
 
-    /// Syncs everything written since the last round, seals what has ended, and looks how full the disk is. Gives the reels that
-    /// are done with. Blocks for as long as the disk takes.
-    pub fn sync(&self) -> Vec<(Arc<Reel>, Fate)> {
+    /// Syncs everything written since the last round, seals what has ended, and looks how full the disk is. Tells of each reel that
+    /// is sealed, and is done with it then. Blocks for as long as the disk takes.
+    pub fn sync(&self, sealed: impl Fn(&Reel, Seal)) {
         let _one = self.round.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = Instant::now();
         let reels = self.reels().clone();
         let has_reels = !reels.is_empty();
-        let fates = reels.into_iter().map(|reel| {
-            let fate = reel.sync(&*self.disk, &self.root);
-            (reel, fate)
-        });
-        let done: Vec<_> = fates.filter(|(_, fate)| *fate != Fate::Open).collect();
-        done.iter().for_each(|(reel, _)| self.leave(reel));
+        for reel in reels {
+            match reel.sync(&*self.disk, &self.root) {
+                Fate::Open => continue,
+                Fate::Sealed(seal) => sealed(&reel, seal),
+                Fate::Failed => {}
+            }
+            self.leave(&reel);
+        }
         if has_reels {
             metrics::histogram!("weir_archive_sync_seconds").record(begin.elapsed().as_secs_f64());
         }
         self.look();
-        done
     }
 
     /// Looks how much room is left. A disk that can't say counts as it did.

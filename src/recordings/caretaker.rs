@@ -11,7 +11,7 @@ use store::{Actor, Recording, RecordingAct, RecordingStatus, now_ms};
 
 /// How often it looks around when nobody calls.
 const EVERY: Duration = Duration::from_secs(30);
-/// While the last segment of something is not whole.
+/// While the last segment of something is not whole, or not on the disk for good.
 const SOON: Duration = Duration::from_secs(1);
 /// After a fault of the database.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -66,8 +66,7 @@ impl Recordings {
         if looks_for_due {
             self.delete_due().await?;
         }
-        self.sweep_disk().await?;
-        Ok(is_all)
+        Ok(self.sweep_disk().await? && is_all)
     }
 
     /// Ends recordings whose session is over, and makes ended ones ready; whether all are that could be.
@@ -144,8 +143,8 @@ impl Recordings {
         Ok(())
     }
 
-    /// Removes what nothing needs, and then the rows of what was deleted.
-    async fn sweep_disk(&self) -> Result<(), store::Error> {
+    /// Removes what nothing needs, and then the rows of what was deleted; whether all could be judged.
+    async fn sweep_disk(&self) -> Result<bool, store::Error> {
         // In this order, so that what becomes a row meanwhile is in one of them.
         let unclaimed = self.unclaimed();
         let deleted = self.store.deleted_recordings().await?;
@@ -163,7 +162,7 @@ impl Recordings {
         let (archive, spans) = (self.archive.clone(), Arc::clone(&kept));
         let now = archive::date(now_ms());
         let swept = tokio::task::spawn_blocking(move || archive.sweep(now, &spans)).await;
-        let Ok(swept) = swept else { return Ok(()) };
+        let Ok(swept) = swept else { return Ok(true) };
         if swept.bytes > 0 {
             tracing::debug!(
                 bytes = swept.bytes,
@@ -178,7 +177,7 @@ impl Recordings {
                 self.store.remove_recording(&recording.id).await?;
             }
         }
-        Ok(())
+        Ok(!swept.is_early)
     }
 
     /// Has what is kept copied into the vault, and tells the database how far that is.

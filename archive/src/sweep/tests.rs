@@ -2,6 +2,7 @@ use super::*;
 use crate::Settings;
 use crate::kit::Stage;
 use crate::lab::Lab;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 fn kept(range: std::ops::Range<u64>, renditions: Option<&[&str]>) -> Kept {
@@ -63,6 +64,25 @@ fn a_reel_that_is_written_stays() {
     lab.archive.flush();
     assert_eq!(lab.archive.sweep(stage.wall() + Duration::from_secs(1000), &[]), Swept::default());
     assert_eq!(recorder.timeline().span(), 7..9);
+    // It is over, and only its seal is awaited.
+    recorder.finish();
+    let early = Swept { is_early: true, ..Swept::default() };
+    assert_eq!(lab.archive.sweep(stage.wall(), &[]), early);
+    lab.archive.flush();
+    let swept = lab.archive.sweep(stage.wall(), &[]);
+    assert_eq!((swept.reels.len(), swept.is_early), (1, false));
+}
+
+#[test]
+fn what_could_not_be_synced_is_not_waited_for() {
+    let (lab, mut stage) = (Lab::new(|s| s.rewind = Duration::ZERO), Stage::new(|_| {}));
+    let mut recorder = lab.recorder(&stage);
+    stage.play(5);
+    recorder.step(Instant::now());
+    recorder.finish();
+    lab.disk.fails.store(true, Ordering::Relaxed);
+    lab.archive.flush();
+    assert_eq!(lab.archive.sweep(stage.wall(), &[]), Swept::default());
 }
 
 #[test]

@@ -181,10 +181,7 @@ fn a_live_can_be_rewound_further_than_its_playlist_reaches() {
     // What nobody keeps goes with the session.
     publisher.expect_end(Duration::from_secs(60));
     eventually("nothing of it", || server.get("/rewind/show/index.m3u8").ok().is_none().then_some(()));
-    // It is looked for every half a minute.
-    eventually_within("an empty archive", Duration::from_secs(75), || {
-        files_below(&server.data_dir().join("archive")).is_empty().then_some(())
-    });
+    eventually("an empty archive", || files_below(&server.data_dir().join("archive")).is_empty().then_some(()));
 }
 
 #[test]

@@ -1,10 +1,10 @@
-use crate::Limits;
 use crate::batch::Batch;
 use crate::ring::{Place, Ring};
 use crate::row::{Listener, Membership, Rows};
+use crate::{Limits, lock};
 use media::{AccessUnit, Announced};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
@@ -47,13 +47,12 @@ struct Shared {
 }
 
 impl Shared {
-    /// A panic can't leave more than one unit half added, whose session has ended with it; so poison is ignored.
     fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ring)
     }
 
     fn present(&self) -> MutexGuard<'_, CancellationToken> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.present)
     }
 }
 

@@ -31,6 +31,7 @@ pub use broadcast::{Broadcast, Tuned, Tuner};
 pub use seats::{Full, Playout, Seat};
 
 use gatehouse::Refusals;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Players that were turned away, by cause. The roof refuses; it counts here.
@@ -62,4 +63,10 @@ impl Default for Limits {
             bytes: 32 << 20,
         }
     }
+}
+
+/// Every section under a lock here is short and is never held across an await. A panic can't leave more than one step of one player
+/// or one unit half done, and ends its connection or session; so poison is ignored.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@
 use crate::broadcast::Reception;
 use crate::line::{Ending, Line};
 use crate::row::Listener;
-use crate::{Limits, Tuned};
+use crate::{Limits, Tuned, lock};
 use metrics::{counter, gauge};
 use rtmp::ServerSession;
 use std::convert::Infallible;
@@ -84,9 +84,8 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Player<S> {
-    /// A panic can't leave more than this player's own step half done, and ends it; so poison is ignored.
     fn line(&self) -> MutexGuard<'_, Line<S>> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.line)
     }
 
     async fn serve(self: &Arc<Self>, limits: &Limits, stop: &CancellationToken) -> Result<Infallible, Ending> {

@@ -1,7 +1,8 @@
 //! One task that writes to many players. To wake a task for each of them at each picture would cost half of what the writes do.
 
+use crate::lock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::task::coop::unconstrained;
@@ -42,11 +43,6 @@ struct Member {
 pub(crate) struct Membership {
     row: Arc<Row>,
     id: u64,
-}
-
-/// A panic can't leave these short sections half done, so poison is ignored.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Rows {

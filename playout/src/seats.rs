@@ -1,10 +1,10 @@
 use crate::player;
-use crate::{Broadcast, Limits, Tuned};
+use crate::{Broadcast, Limits, Tuned, lock};
 use gatehouse::Neighbourhood;
 use rtmp::ServerSession;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
@@ -122,11 +122,6 @@ impl Drop for Seat {
             }
         }
     }
-}
-
-/// A panic can't leave these short sections half done, so poison is ignored.
-fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
-    taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

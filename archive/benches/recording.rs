@@ -92,7 +92,7 @@ fn playlist_of_ten_thousand_segments() -> Option<String> {
 
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn multivariant_over_ten_thousand_segments() -> Option<String> {
-    LONG.0.multivariant("", media::VideoCodec::H264, 0..7 + SEGMENTS, |_| true)
+    LONG.0.multivariant("", packager::Index::H264, 0..7 + SEGMENTS, |_| true)
 }
 
 #[divan::bench(sample_count = 5, sample_size = 1)]

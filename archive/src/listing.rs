@@ -10,7 +10,8 @@ use crate::timeline::{State, Strip};
 use crate::{Segment, Timeline};
 use media::MediaTime;
 use media::VideoCodec;
-use packager::vod::{self, BitRate, Entry, Head, Kind, Recorded};
+use packager::vod::{self, BitRate, Container, Entry, Head, Kind, Recorded};
+use packager::{Coding, Index};
 use std::ops::Range;
 
 impl Timeline {
@@ -20,9 +21,22 @@ impl Timeline {
     /// A [`Kind::Event`] playlist is true only while `span` begins at the same number and no sweep takes it away. It
     /// allocates about 200 bytes for each segment, and takes about half a millisecond for a thousand.
     pub fn media_playlist(&self, rendition: &str, span: Range<u64>, kind: Kind) -> Option<String> {
+        self.playlist(rendition, span, kind, Container::Cmaf)
+    }
+
+    /// The same as MPEG-TS, whose segments [`packager::transport_stream`] makes. `None` for HEVC too, and for sound beside pictures.
+    pub fn ts_playlist(&self, rendition: &str, span: Range<u64>, kind: Kind) -> Option<String> {
+        self.playlist(rendition, span, kind, Container::Ts)
+    }
+
+    fn playlist(&self, rendition: &str, span: Range<u64>, kind: Kind, container: Container) -> Option<String> {
         let (head, entries) = {
             let state = self.state();
-            let (head, own) = entries(&state, state.line(rendition)?, &span, kind)?;
+            let line = state.line(rendition)?;
+            if container == Container::Ts && !is_muxed(&state, line, &span) {
+                return None;
+            }
+            let (head, own) = entries(&state, line, &span, kind)?;
             // Pictures come first.
             let first = state.lines.first().filter(|first| kind == Kind::Vod && first.id != rendition);
             match first.and_then(|first| entries(&state, first, &span, kind)) {
@@ -32,17 +46,17 @@ impl Timeline {
                 None => (head, own),
             }
         };
-        Some(vod::media(rendition, &head, &entries))
+        Some(vod::media(rendition, &Head { container, ..head }, &entries))
     }
 
     /// The multivariant playlist over the same segments, of the wanted renditions in one codec and the sound: for `index.m3u8`
-    /// H.264, for `hevc.m3u8` HEVC. Its bit rates are measured; a rendition that changed its size is described as it was last.
+    /// H.264, for `hevc.m3u8` HEVC, for `ts.m3u8` H.264 with the sound in each. Its bit rates are measured; a rendition that changed its size is described as it was last.
     /// Renditions without any media there are left out. `folder` stands in front of the media playlists' URIs. `None` when nothing
     /// is left.
     pub fn multivariant(
         &self,
         folder: &str,
-        codec: VideoCodec,
+        index: Index,
         span: Range<u64>,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Option<String> {
@@ -59,7 +73,18 @@ impl Timeline {
             };
             state.lines.iter().filter(|line| is_wanted(&line.id)).filter_map(describe).collect()
         };
-        vod::multivariant(folder, codec, &recorded)
+        vod::multivariant(folder, index, &recorded)
+    }
+}
+
+/// A rendition can be MPEG-TS: it has H.264, or sound in a recording that has nothing else.
+fn is_muxed(state: &State, line: &Strip, span: &Range<u64>) -> bool {
+    let coding =
+        |line: &Strip| line.within(&clip(state, span)).rev().find_map(|s| Some(line.init(s.init()?)?.coding.clone()));
+    match coding(line) {
+        Some(Coding::Video(coding)) => coding.codec == VideoCodec::H264,
+        Some(Coding::Audio(_)) => state.lines.iter().all(|other| !matches!(coding(other), Some(Coding::Video(_)))),
+        None => false,
     }
 }
 
@@ -109,6 +134,7 @@ fn entries(state: &State, line: &Strip, span: &Range<u64>, kind: Kind) -> Option
             let Some(segment) = of(msn) else { continue };
             head.get_or_insert_with(|| Head {
                 kind,
+                container: Container::Cmaf,
                 target: reel.target,
                 sequence: state.sequence(reel, msn),
                 discontinuity_sequence: state.discontinuities(reel, msn),

@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use media::AccessUnit;
-use packager::{Respacer, Unpacker};
+use media::{AccessUnit, MediaTime};
+use packager::{Respacer, Unpacker, transport_stream};
 use std::sync::LazyLock;
 
 /// High profile, 1280x720, as x264 has it.
@@ -67,6 +67,8 @@ fn check(segment: Bytes) {
     let Ok(mut units) = VIDEO.units(&segment) else { return };
     assert!(units.first().is_none_or(|first| first.sync));
     assert!(units.iter().map(|unit| unit.data.len()).sum::<usize>() < segment.len().max(1));
+    let muxed = transport_stream(&units, &[], MediaTime::from_millis(2_000));
+    assert!(muxed.is_none_or(|bytes| bytes.len() % 188 == 0));
     Respacer::default().respace(&mut units);
     let is_in_time = |unit: &AccessUnit| unit.dts <= unit.pts;
     assert!(units.iter().all(is_in_time));

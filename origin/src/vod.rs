@@ -13,6 +13,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use axum::routing::any;
+use packager::vod::Container;
 use packager::{Document, Index};
 use path::{Object, Wanted};
 use std::future::Future;
@@ -31,13 +32,21 @@ pub trait Library: Send + Sync + 'static {
     fn index(&self, asked: Asked<'_>, kind: Index) -> impl Future<Output = Found<Listing>> + Send;
 
     /// The media playlist of one of its renditions.
-    fn playlist(&self, asked: Asked<'_>, rendition: &str) -> impl Future<Output = Found<Listing>> + Send;
+    fn playlist(
+        &self,
+        asked: Asked<'_>,
+        rendition: &str,
+        container: Container,
+    ) -> impl Future<Output = Found<Listing>> + Send;
 
     /// An init section.
     fn init(&self, asked: Asked<'_>, rendition: &str, generation: u64) -> impl Future<Output = Found<Stored>> + Send;
 
     /// A segment by its media sequence number.
     fn segment(&self, asked: Asked<'_>, rendition: &str, msn: u64) -> impl Future<Output = Found<Stored>> + Send;
+
+    /// The same segment as MPEG-TS, with the sound.
+    fn ts_segment(&self, asked: Asked<'_>, rendition: &str, msn: u64) -> impl Future<Output = Found<Stored>> + Send;
 
     /// A recording as MP4 files, one for each stretch of unchanged codec configuration: the one of this number, from 1.
     fn download(&self, asked: Asked<'_>, rendition: &str, number: u64) -> impl Future<Output = Found<Download>> + Send;
@@ -122,15 +131,15 @@ pub struct Cues {
 ///
 /// | path | is |
 /// | --- | --- |
-/// | `/vod/RECORDING/index.m3u8`, `hevc.m3u8` | multivariant playlists |
-/// | `/vod/RECORDING/RENDITION.m3u8` | media playlists |
-/// | `/vod/RECORDING/RENDITION/…` | `init-GEN.mp4`, `MSN.m4s` |
+/// | `/vod/RECORDING/index.m3u8`, `hevc.m3u8`, `ts.m3u8` | multivariant playlists |
+/// | `/vod/RECORDING/RENDITION.m3u8`, `RENDITION.ts.m3u8` | media playlists |
+/// | `/vod/RECORDING/RENDITION/…` | `init-GEN.mp4`, `MSN.m4s`, `MSN.ts` |
 /// | `/vod/RECORDING/RENDITION/download-N.mp4` | the same as files, with the sound |
 /// | `/vod/RECORDING/thumb.jpg` | a picture of it |
 /// | `/vod/RECORDING/chapters.vtt` | its parts with names |
 /// | `/vod/RECORDING/storyboard.vtt`, `storyboard-MS.jpg` | which picture shows which time |
-/// | `/rewind/STREAM/index.m3u8`, `hevc.m3u8` | multivariant playlists of what can be rewound to |
-/// | `/rewind/STREAM/SESSION/RENDITION.m3u8`, `…/RENDITION/…` | its media playlists, and what they list, as above |
+/// | `/rewind/STREAM/index.m3u8`, `hevc.m3u8`, `ts.m3u8` | multivariant playlists of what can be rewound to |
+/// | `/rewind/STREAM/SESSION/RENDITION.m3u8`, `RENDITION.ts.m3u8`, `…/RENDITION/…` | its media playlists, and what they list, as above |
 /// | `/rewind/STREAM/storyboard.vtt`, `storyboard-MS.jpg` | as above |
 /// | `/p/TICKET/vod/…`, `/p/TICKET/rewind/…` | all of this where not everybody may look |
 pub fn vod_router<L: Library>(library: Arc<L>) -> axum::Router {
@@ -178,10 +187,16 @@ impl<L: Library> Shelf<L> {
         let wish = wish.within(asked.ticket.map(|ticket| library.lasts(ticket)));
         match object {
             Object::Multivariant(family) => {
-                let index = if family == Family::Hevc { Index::Hevc } else { Index::H264 };
+                let index = match family {
+                    Family::H264 => Index::H264,
+                    Family::Hevc => Index::Hevc,
+                    Family::Ts => Index::Ts,
+                };
                 (Kind::Multivariant, listing(&wish, library.index(asked, index).await))
             }
-            Object::Playlist(rendition) => (Kind::Playlist, listing(&wish, library.playlist(asked, rendition).await)),
+            Object::Playlist(rendition, container) => {
+                (Kind::Playlist, listing(&wish, library.playlist(asked, rendition, container).await))
+            }
             Object::Init(rendition, generation) => {
                 let found = library.init(asked, rendition, generation).await;
                 (Kind::Init, stored(&wish, found, kind_of(rendition), (generation, 0)))
@@ -189,6 +204,9 @@ impl<L: Library> Shelf<L> {
             Object::Segment(rendition, msn) => {
                 let found = library.segment(asked, rendition, msn).await;
                 (Kind::Segment, stored(&wish, found, kind_of(rendition), (msn, 0)))
+            }
+            Object::TsSegment(rendition, msn) => {
+                (Kind::Ts, stored(&wish, library.ts_segment(asked, rendition, msn).await, "video/mp2t", (msn, 0)))
             }
             Object::Download(rendition, number) => {
                 (Kind::Segment, download(&wish, library.download(asked, rendition, number).await))

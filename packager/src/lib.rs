@@ -69,5 +69,6 @@ pub use prober::Prober;
 pub use rendition::{Playlist, Rendition};
 pub use segment::{Part, Segment};
 pub use session::{AudioFacts, SessionPlan, SourceFacts, VideoFacts};
+pub use ts::transport_stream;
 pub use unpack::{Respacer, Unpacker};
 pub use window::{Index, Window};

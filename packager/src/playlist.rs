@@ -75,7 +75,8 @@ pub(crate) fn render_ts(header: &Header, base: &str, shelf: &Shelf, next_msn: u6
     start(&mut out, header, shelf, next_msn);
     for entry in listed() {
         out.push_str(&entry.lead);
-        ts_tail(&mut out, base, &entry.segment);
+        let Segment { msn, duration, gap, .. } = entry.segment;
+        put_tail(&mut out, base, &format!("{msn}.ts"), Fraction::of(duration), gap);
     }
     if shelf.ended {
         out.push_str("#EXT-X-ENDLIST\n");
@@ -126,21 +127,16 @@ pub(crate) fn part_line(out: &mut String, base: &str, msn: u64, index: usize, pa
 /// The lines that end a segment.
 pub(crate) fn tail(base: &str, segment: &Segment) -> String {
     let mut out = String::with_capacity(64);
-    put_tail(&mut out, base, segment.msn, Fraction::of(segment.duration), segment.gap);
+    put_tail(&mut out, base, &format!("{}.m4s", segment.msn), Fraction::of(segment.duration), segment.gap);
     out
 }
 
 /// Appends the lines that end a segment.
-pub(crate) fn put_tail(out: &mut String, base: &str, msn: u64, length: Fraction, gap: bool) {
+pub(crate) fn put_tail(out: &mut String, base: &str, file: &str, length: Fraction, gap: bool) {
     if gap {
         out.push_str("#EXT-X-GAP\n");
     }
-    let _ = write!(out, "#EXTINF:{length},\n{base}{msn}.m4s\n");
-}
-
-fn ts_tail(out: &mut String, base: &str, segment: &Segment) {
-    let gap = if segment.gap { "#EXT-X-GAP\n" } else { "" };
-    let _ = write!(out, "{gap}#EXTINF:{},\n{base}{}.ts\n", Seconds(segment.duration), segment.msn);
+    let _ = write!(out, "#EXTINF:{length},\n{base}{file}\n");
 }
 
 fn start(out: &mut String, header: &Header, shelf: &Shelf, next_msn: u64) {

@@ -1,7 +1,7 @@
 //! [`Rendition`]: one rendition's share of the window, and the [`Playlist`] that lists it.
 
 use crate::shelf::{Edge, Shelf};
-use crate::{Coding, Document, Segment, ts};
+use crate::{Coding, Document, Segment, transport_stream};
 use bytes::Bytes;
 use media::{FrameRate, Track, VideoConfig};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -132,8 +132,13 @@ impl Rendition {
         };
         let audio = self.audio.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         let muxed = segment.ts.get_or_init(|| {
-            let audio = audio.as_ref().and_then(|a| a.segment_with_config(msn));
-            ts::mux(&segment, &config, audio.as_ref().map(|(s, c)| (s, c)))
+            let units = segment.units(&config);
+            if matches!(config, media::Config::Audio(_)) {
+                return transport_stream(&[], &units, segment.duration);
+            }
+            let sound = audio.as_ref().and_then(|audio| audio.segment_with_config(msn));
+            let sound = sound.map(|(sound, config)| sound.units(&config)).unwrap_or_default();
+            transport_stream(&units, &sound, segment.duration)
         });
         muxed.clone()
     }

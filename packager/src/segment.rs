@@ -1,5 +1,6 @@
+use crate::cmaf::{fragment, init};
 use bytes::Bytes;
-use media::MediaTime;
+use media::{AccessUnit, Config, MediaTime, Track};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -55,5 +56,20 @@ impl Segment {
     /// The time just after its last media.
     pub fn end(&self) -> MediaTime {
         self.start + self.duration
+    }
+
+    /// What is in it, in decode order. `config` is what its init section was made of.
+    pub(crate) fn units(&self, config: &Config) -> Vec<AccessUnit> {
+        let track = if matches!(config, Config::Video(_)) { Track::Video } else { Track::Audio };
+        let time = |units| MediaTime::from_units(units, init::timescale(config));
+        let samples = self.parts.iter().flat_map(|part| fragment::read(track, &part.data));
+        let units = samples.map(|sample| AccessUnit {
+            config: config.clone(),
+            dts: time(sample.decode_time),
+            pts: time(sample.presentation_time),
+            sync: sample.sync,
+            data: sample.data,
+        });
+        units.collect()
     }
 }

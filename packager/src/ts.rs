@@ -1,13 +1,11 @@
-//! MPEG-TS (ISO/IEC 13818-1) of one segment, made from its CMAF parts when it is asked for.
+//! MPEG-TS (ISO/IEC 13818-1) of one segment, made from the access units in it when it is asked for.
 //!
 //! Continuity counters start at 0 in each segment and end at 15, as every PID's packets are a multiple of 16: PAT and PMT
 //! are sent 16 times, spread over the segment, and a few packets of a stream's first PES packet are split. So any two
 //! segments join without an error though none knows how many packets the one before had.
 
-use crate::Segment;
-use crate::cmaf::fragment::{self, Placed};
 use bytes::Bytes;
-use media::{Config, MediaTime, Track, VideoCodec, VideoConfig, aac, h264, nal};
+use media::{AccessUnit, AudioConfig, Config, MediaTime, VideoCodec, VideoConfig, aac, h264, nal};
 
 const PACKET: usize = 188;
 const PID_PMT: u16 = 0x100;
@@ -33,36 +31,40 @@ struct Pes {
     data: Vec<u8>,
 }
 
-/// Muxes a segment with the audio of the same number, if there is any. `None` when it is not H.264 or AAC, or empty.
-pub(crate) fn mux(segment: &Segment, config: &Config, audio: Option<(&Segment, &Config)>) -> Option<Bytes> {
+/// Muxes a segment of pictures, which is `length` long, with the sound of the same number; either may be missing. It takes about 1 ms
+/// per megabyte and copies the payload once into the answer. `None` when the pictures are not H.264, and when there is nothing.
+///
+/// All of a segment's pictures must share one configuration, and so must its sound, as segments of a [`crate::Window`] or a recording
+/// do. Times are those of the units; decode times of pictures are made anew.
+pub fn transport_stream(pictures: &[AccessUnit], sound: &[AccessUnit], length: MediaTime) -> Option<Bytes> {
     let mut packets = Vec::new();
-    let (has_video, audio) = match config {
-        Config::Video(video) if video.codec == VideoCodec::H264 => {
-            pictures(segment, video, &mut packets);
-            (true, audio)
+    if let Some(first) = pictures.first() {
+        match &first.config {
+            Config::Video(config) if config.codec == VideoCodec::H264 => {
+                put_pictures(pictures, config, length, &mut packets)
+            }
+            Config::Video(_) | Config::Audio(_) => return None,
         }
-        Config::Video(_) => return None,
-        Config::Audio(_) => (false, Some((segment, config))),
-    };
-    if let Some((segment, config)) = audio {
-        frames(segment, config, &mut packets);
+    }
+    if let Some(AccessUnit { config: Config::Audio(config), .. }) = sound.first() {
+        put_sound(sound, config, &mut packets);
     }
     if packets.is_empty() {
         return None;
     }
     packets.sort_by_key(|p| p.decode_time);
-    Some(write(&packets, has_video, audio.is_some()))
+    Some(write(&packets, !pictures.is_empty(), !sound.is_empty()))
 }
 
-fn pictures(segment: &Segment, config: &VideoConfig, out: &mut Vec<Pes>) {
+fn put_pictures(pictures: &[AccessUnit], config: &VideoConfig, length: MediaTime, out: &mut Vec<Pes>) {
     let Ok(sets) = h264::parameter_sets(&config.record) else { return };
-    let all: Vec<Placed> = segment.parts.iter().flat_map(|p| fragment::read(Track::Video, &p.data)).collect();
-    let first = all.first().map_or(0, |p| p.presentation_time);
-    for (index, picture) in all.iter().enumerate() {
-        let even = first + segment.duration.ticks() * index as i64 / all.len() as i64 - DECODE_EARLY;
-        let decode_time = even.min(picture.presentation_time);
+    let first = pictures.first().map_or(0, |picture| picture.pts.ticks());
+    for (index, picture) in pictures.iter().enumerate() {
+        let shown = picture.pts.ticks();
+        let even = first + length.ticks() * index as i64 / pictures.len() as i64 - DECODE_EARLY;
+        let decode_time = even.min(shown);
         let mut data = Vec::with_capacity(picture.data.len() + 128);
-        pes_header(&mut data, 0xe0, picture.presentation_time, Some(decode_time), 0);
+        pes_header(&mut data, 0xe0, shown, Some(decode_time), 0);
         data.extend([0, 0, 0, 1, NAL_AUD, 0xf0]);
         if picture.sync {
             sets.sps.iter().chain(&sets.pps).for_each(|set| annex_b(&mut data, set));
@@ -78,11 +80,9 @@ fn annex_b(out: &mut Vec<u8>, nal: &[u8]) {
     out.extend_from_slice(nal);
 }
 
-fn frames(segment: &Segment, config: &Config, out: &mut Vec<Pes>) {
-    let Config::Audio(config) = config else { return };
-    let all: Vec<Placed> = segment.parts.iter().flat_map(|p| fragment::read(Track::Audio, &p.data)).collect();
-    for group in all.chunks(AUDIO_GROUP) {
-        let pts = MediaTime::from_units(group[0].decode_time, config.sample_rate).ticks();
+fn put_sound(frames: &[AccessUnit], config: &AudioConfig, out: &mut Vec<Pes>) {
+    for group in frames.chunks(AUDIO_GROUP) {
+        let pts = group[0].pts.ticks();
         let mut payload = Vec::new();
         for frame in group {
             let Some(header) = aac::adts_header(config, frame.data.len()) else { continue };

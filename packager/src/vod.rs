@@ -2,18 +2,20 @@
 //! dates and tags are written by the same code as the live playlists'.
 //!
 //! URIs are relative: `RENDITION.m3u8`, below a folder if that is wanted, and in it `RENDITION/init-GEN.mp4` and
-//! `RENDITION/MSN.m4s`.
+//! `RENDITION/MSN.m4s`; as MPEG-TS `RENDITION.ts.m3u8`, and in it `RENDITION/MSN.ts`.
 
-use crate::Coding;
 use crate::bandwidth::Meter;
 use crate::multivariant::{self, Audio, Declared, Variant};
 use crate::playlist::{Fraction, put_lead, put_map, put_tail};
+use crate::{Coding, Index};
 use media::{MediaTime, VideoCodec};
 use std::fmt::Write;
 use std::time::SystemTime;
 
 /// EXT-X-GAP needs 8 (rfc8216bis, 8).
 const VERSION: u8 = 8;
+/// What old players know.
+const VERSION_TS: u8 = 3;
 /// Bytes an entry usually takes: date, length and URI.
 const ENTRY_BYTES: usize = 110;
 
@@ -28,11 +30,22 @@ pub enum Kind {
     Rewind,
 }
 
+/// What the segments of a media playlist are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    /// `MSN.m4s` behind an init section.
+    Cmaf,
+    /// `MSN.ts`, each by itself and with the sound.
+    Ts,
+}
+
 /// What a media playlist says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// What may happen to it.
     pub kind: Kind,
+    /// What it lists.
+    pub container: Container,
     /// The target duration of the session; EXT-X-TARGETDURATION is more when an entry is longer.
     pub target: MediaTime,
     /// EXT-X-MEDIA-SEQUENCE: the first entry's place among all there ever were.
@@ -65,7 +78,9 @@ pub fn media(rendition: &str, head: &Head, entries: &[Entry]) -> String {
     // Each EXTINF, rounded to whole seconds, must not be above the target (rfc8216bis, 4.4.3.1).
     let longest = entries.iter().map(|entry| entry.duration).max().unwrap_or_default().max(head.target);
     let target = (longest.ticks() + MediaTime::HZ / 2) / MediaTime::HZ;
-    let _ = write!(out, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target}\n");
+    let has_gaps = entries.iter().any(|entry| entry.gap);
+    let version = if head.container == Container::Ts && !has_gaps { VERSION_TS } else { VERSION };
+    let _ = write!(out, "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target}\n");
     out.push_str(match head.kind {
         Kind::Vod => "#EXT-X-PLAYLIST-TYPE:VOD\n",
         Kind::Event => "#EXT-X-PLAYLIST-TYPE:EVENT\n",
@@ -80,7 +95,8 @@ pub fn media(rendition: &str, head: &Head, entries: &[Entry]) -> String {
         // a recording by them and then waits for ever in front of its end, so only the beginning has one.
         let wall = Some(entry.wall).filter(|_| at == 0 || head.kind == Kind::Rewind);
         put_lead(&mut out, entry.discontinuity, wall);
-        if let Some(generation) = entry.init.filter(|init| Some(*init) != map) {
+        let init = entry.init.filter(|_| head.container == Container::Cmaf);
+        if let Some(generation) = init.filter(|init| Some(*init) != map) {
             put_map(&mut out, &base, generation);
             map = entry.init;
         }
@@ -89,7 +105,8 @@ pub fn media(rendition: &str, head: &Head, entries: &[Entry]) -> String {
         let begins = Fraction::of(ends);
         ends += entry.duration;
         let length = if head.kind == Kind::Vod { Fraction::of(ends) - begins } else { Fraction::of(entry.duration) };
-        put_tail(&mut out, &base, entry.msn, length, entry.gap);
+        let suffix = if head.container == Container::Cmaf { "m4s" } else { "ts" };
+        put_tail(&mut out, &base, &format!("{}.{suffix}", entry.msn), length, entry.gap);
     }
     if head.kind == Kind::Vod {
         out.push_str("#EXT-X-ENDLIST\n");
@@ -129,9 +146,10 @@ pub struct Recorded {
 }
 
 /// Writes the multivariant playlist of the renditions whose pictures are of one codec, as players don't change between two,
-/// with the sound beside them. `folder` stands in front of the media playlists' URIs. Sound alone stands in the one for H.264.
-/// `None` when there is nothing to list.
-pub fn multivariant(folder: &str, codec: VideoCodec, recorded: &[Recorded]) -> Option<String> {
+/// with the sound beside them, or in them. `folder` stands in front of the media playlists' URIs. Sound alone stands in those for
+/// H.264. `None` when there is nothing to list.
+pub fn multivariant(folder: &str, index: Index, recorded: &[Recorded]) -> Option<String> {
+    let codec = if index == Index::Hevc { VideoCodec::Hevc } else { VideoCodec::H264 };
     let declared = |rate: &BitRate| Declared::measured(rate.peak_bps, rate.average_bps);
     let (mut variants, mut audio, mut has_video) = (Vec::new(), None, false);
     for rendition in recorded {
@@ -149,7 +167,8 @@ pub fn multivariant(folder: &str, codec: VideoCodec, recorded: &[Recorded]) -> O
     }
     let is_listed = if has_video { !variants.is_empty() } else { codec == VideoCodec::H264 };
     // Whether there are captions in the pictures is not recorded; players that look for them find them.
-    is_listed.then(|| multivariant::render(folder, &variants, audio.as_ref(), None, false)).flatten()
+    let is_ts = index == Index::Ts;
+    is_listed.then(|| multivariant::render(folder, &variants, audio.as_ref(), None, is_ts)).flatten()
 }
 
 #[cfg(test)]
@@ -165,7 +184,8 @@ mod tests {
     }
 
     fn head(kind: Kind) -> Head {
-        Head { kind, target: MediaTime::from_millis(2000), sequence: 5, discontinuity_sequence: 1 }
+        let (target, container) = (MediaTime::from_millis(2000), Container::Cmaf);
+        Head { kind, container, target, sequence: 5, discontinuity_sequence: 1 }
     }
 
     #[test]
@@ -189,6 +209,23 @@ mod tests {
              #EXT-X-MAP:URI=\"720p/init-9.mp4\"\n#EXTINF:0.33300,\n720p/9.m4s\n\
              #EXT-X-ENDLIST\n"
         );
+    }
+
+    #[test]
+    fn mpeg_ts_needs_no_init_section_and_an_old_version_unless_there_are_gaps() {
+        let of = |entries: &[Entry]| media("720p", &Head { container: Container::Ts, ..head(Kind::Vod) }, entries);
+        let entries = [entry(5, 2000), Entry { discontinuity: true, init: Some(9), ..entry(9, 333) }];
+        assert_eq!(
+            of(&entries),
+            "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n\
+             #EXT-X-MEDIA-SEQUENCE:5\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+             #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:05.000Z\n\
+             #EXTINF:2.00000,\n720p/5.ts\n\
+             #EXT-X-DISCONTINUITY\n#EXTINF:0.33300,\n720p/9.ts\n\
+             #EXT-X-ENDLIST\n"
+        );
+        let gap = Entry { gap: true, init: None, ..entry(10, 1500) };
+        assert!(of(&[entries[0], gap]).contains("#EXT-X-VERSION:8\n"));
     }
 
     #[test]
@@ -229,16 +266,20 @@ mod tests {
             recorded("720p", video(VideoCodec::H264)),
             recorded("audio", audio()),
         ];
-        let h264 = multivariant("", VideoCodec::H264, &all).expect("one variant");
+        let h264 = multivariant("", Index::H264, &all).expect("one variant");
         assert!(h264.contains("720p.m3u8") && !h264.contains("source.m3u8") && h264.contains("GROUP-ID=\"audio\""));
         assert!(h264.contains("BANDWIDTH=4000000,AVERAGE-BANDWIDTH=3000000"), "{h264}");
         assert!(h264.contains("VIDEO-RANGE=PQ") && !h264.contains("CLOSED-CAPTIONS"), "{h264}");
-        let hevc = multivariant("", VideoCodec::Hevc, &all).expect("one variant");
+        let hevc = multivariant("", Index::Hevc, &all).expect("one variant");
         assert!(hevc.contains("source.m3u8") && !hevc.contains("720p.m3u8"));
-        assert_eq!(multivariant("", VideoCodec::Hevc, &all[1..]), None);
-        let alone = multivariant("", VideoCodec::H264, &all[2..]).expect("sound alone");
+        assert_eq!(multivariant("", Index::Hevc, &all[1..]), None);
+        let alone = multivariant("", Index::H264, &all[2..]).expect("sound alone");
         assert!(alone.contains("#EXT-X-STREAM-INF") && alone.contains("BANDWIDTH=2000000"), "{alone}");
-        assert_eq!(multivariant("", VideoCodec::Hevc, &all[2..]), None);
-        assert_eq!(multivariant("", VideoCodec::H264, &[]), None);
+        assert_eq!(multivariant("", Index::Hevc, &all[2..]), None);
+        assert_eq!(multivariant("", Index::H264, &[]), None);
+        let ts = multivariant("", Index::Ts, &all).expect("one variant");
+        assert!(ts.contains("720p.ts.m3u8") && !ts.contains("source") && !ts.contains("EXT-X-MEDIA:"), "{ts}");
+        assert!(ts.contains("CODECS=\"avc1.64001f,mp4a.40.2\""), "{ts}");
+        assert_eq!(multivariant("", Index::Ts, &all[..1]), None, "HEVC is not muxed");
     }
 }

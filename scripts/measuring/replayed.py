@@ -39,7 +39,7 @@ class Replay:
         self.url, self.folder = weir.url(self.recording["hls"]), self.recording["hls"].rsplit("/", 1)[0]
         self.text = weir.get(f"{self.folder}/source.m3u8").decode()
         self.segments, self.breaks = self.read()
-        self.media_s, self.sizes = self.look()
+        self.media_s, self.pictures, self.sizes = self.look()
 
     def row(self, what, command, figure, promise, met):
         self.rows.append((what, re.sub(r"[0-9a-f-]{36}", "ID", shown(command)), figure, promise, met))
@@ -54,12 +54,12 @@ class Replay:
         return segments, breaks
 
     def look(self):
-        """How long the source's pictures are, each as long as its file says, and the sizes they have. ffprobe takes the frame rate's
-        word for the one, and reads one init section for the other."""
+        """How long the source's pictures are, each as long as its file says, how many, and the sizes they have. ffprobe takes the frame
+        rate's word for the one, and reads one init section for the others."""
         sys.path.insert(0, str(PROBES))
         import mediaparse
 
-        tracks, seconds, sizes = None, 0.0, set()
+        tracks, seconds, pictures, sizes = None, 0.0, 0, set()
         for line in self.text.splitlines():
             if line.startswith("#EXT-X-MAP"):
                 tracks = mediaparse.parse_init(self.weir.get(f"{self.folder}/" + re.search('URI="([^"]+)"', line)[1]))
@@ -67,7 +67,8 @@ class Replay:
             elif line and not line.startswith("#"):
                 samples, _ = mediaparse.parse_fmp4(self.weir.get(f"{self.folder}/{line}"), tracks)
                 seconds += sum(sample.d for own in samples.values() for sample in own)
-        return seconds, sizes
+                pictures += sum(len(own) for own in samples.values())
+        return seconds, pictures, sizes
 
     def piece(self, from_s, until_s):
         """The address of a clip around that."""
@@ -114,6 +115,15 @@ class Replay:
         met = all(abs(told_ms - 1000 * other) <= FRAME_MS for other in (self.media_s, listed_s))
         self.row("length", ["GET", f"/api/v1/recordings/{self.recording['id']}"], figure, "within a frame of each other", met)
 
+    def transport(self):
+        """MPEG-TS is read through to the end, past the change of size, and from its middle on."""
+        url = transport(self.url)
+        seen, complaints = numbered.read(url)
+        sought, said = numbered.read(url, "-ss", self.media_s / 2, "-t", SOUGHT_S)
+        figure = f"{len(seen)} of {self.pictures} pictures, {len(sought)} from the middle on; ffmpeg says {(complaints + said)[:120]!r}"
+        met = len(seen) == self.pictures and len(sought) >= SOUGHT_S * FPS and not complaints + said
+        self.row("MPEG-TS in ffmpeg", ["ffmpeg", "-i", url], figure, "every picture, no complaint, seeks", met)
+
     def downloads(self):
         """Each MP4 file is whole and as long as is said, and those of a rendition are the recording together."""
         files = self.weir.ask("GET", f"library/{self.recording['id']}/downloads")["downloads"]
@@ -159,11 +169,18 @@ def measure(minutes):
             replay.browser(player, "past the change of size", replay.url, changed_s - LEAD_S)
             replay.browser(player, "a piece with the change of size to its end", change, None)
         replay.cli("from the start", replay.url, CLI_S, ("ffmpeg", "ffprobe", "mpv", "vlc"))
-        # ffmpeg and what is built on it read one init section alone, so a change of size is not for them; a slate has its own parameter
-        # sets in its pictures. VLC 3 ends at a discontinuity.
+        # ffmpeg and what is built on it read one init section alone, so a change of size is for them in MPEG-TS only; a slate has its own
+        # parameter sets in its pictures. VLC 3 ends at a discontinuity at which the init section changes.
         replay.cli("a piece with the first loss", loss, round(2 * PIECE_S + back_s - lost_s), ("ffmpeg", "mpv", "gst-adaptive"))
+        replay.cli("a piece with the change of size, MPEG-TS", transport(change), 2 * PIECE_S, ("ffmpeg", "mpv", "vlc"))
+        replay.transport()
         replay.downloads()
     return replay.rows
+
+
+def transport(url):
+    """The same recording as MPEG-TS."""
+    return url.replace("index.m3u8", "ts.m3u8")
 
 
 def go_live(weir, part_s):

@@ -9,8 +9,8 @@ use crate::data_dir::free_bytes;
 use anyhow::{Context as _, bail};
 use archive::{Inspection, Kind, SessionName, Timeline};
 use futures_util::StreamExt as _;
-use media::VideoCodec;
 use origin::Stored;
+use packager::Index;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -144,8 +144,8 @@ fn hls(
     span: &Range<u64>,
     vault: Option<&Vault>,
 ) -> anyhow::Result<Vec<Item>> {
-    let list = |codec| timeline.multivariant("", codec, span.clone(), |id| keeps(recording, id));
-    let (h264, hevc) = (list(VideoCodec::H264), list(VideoCodec::Hevc));
+    let list = |index| timeline.multivariant("", index, span.clone(), |id| keeps(recording, id));
+    let (h264, hevc) = (list(Index::H264), list(Index::Hevc));
     let index = h264.or_else(|| hevc.clone()).context("nothing of the recording can be played")?;
     let text = |name: &str, text: String| (PathBuf::from(name), Stored::bytes(text.into()));
     let mut items = vec![text("index.m3u8", index)];

@@ -103,6 +103,10 @@ impl Footage {
     }
 }
 
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the segment is gone")
+}
+
 /// The first that has nearly as much as any: the source, unless it was given up on the way.
 fn lead<T>(renditions: Vec<(&str, Vec<T>)>) -> Option<(&str, Vec<T>)> {
     let most = renditions.iter().map(|(_, found)| found.len()).max()?;
@@ -127,8 +131,15 @@ impl Recordings {
     /// # Errors
     /// When they can't be read, are gone, or are more than any segment has.
     pub async fn footage_segment(&self, footage: &Footage, rendition: &str, msn: u64) -> io::Result<Bytes> {
-        let gone = || io::Error::new(io::ErrorKind::NotFound, "the segment is gone");
         let timeline = self.timeline(&footage.stream, &footage.session).await.ok_or_else(gone)?;
+        self.media(&timeline, rendition, msn).await
+    }
+
+    /// The same of a timeline.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) async fn media(&self, timeline: &Timeline, rendition: &str, msn: u64) -> io::Result<Bytes> {
         let place = timeline.place(rendition, msn).ok_or_else(gone)?;
         let length = place.range.end - place.range.start;
         if length > SEGMENT_BYTES_MAX {

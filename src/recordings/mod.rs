@@ -17,6 +17,7 @@ mod recent;
 mod remote;
 mod shelf;
 mod storyboard;
+mod transport;
 mod verdict;
 mod warehouse;
 
@@ -47,6 +48,7 @@ use store::{Record, Recording, Store, now_ms};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use transport::Transport;
 use vault::{Jobs as _, Standing, Uploader, Vault};
 pub use warehouse::Warehouse;
 
@@ -60,6 +62,8 @@ pub struct Recordings {
     known: Known,
     movies: Movies,
     lists: Lists,
+    /// Segments as MPEG-TS.
+    transport: Transport,
     /// Who may see what.
     office: Arc<BoxOffice>,
     /// Where copies go, if anywhere.
@@ -122,6 +126,7 @@ impl Recordings {
     ) -> Self {
         let known = Known::new(&store);
         let (live, movies, lists, work) = (Mutex::default(), Movies::new(None), shelf::lists(), Arc::default());
+        let transport = Transport::new();
         let (warehouse, standing, imports) = (None, None, Mutex::default());
         Self {
             archive,
@@ -131,6 +136,7 @@ impl Recordings {
             known,
             movies,
             lists,
+            transport,
             office,
             warehouse,
             standing,

@@ -9,8 +9,9 @@ use super::remote::Remote;
 use super::storyboard;
 use super::warehouse;
 use archive::{Archive, Kind, Picture, Place, Segment, SessionName, Timeline};
-use media::{MediaTime, VideoCodec};
+use media::MediaTime;
 use origin::{Asked, Cues, Download, Found, Library, Listing, Stored, What};
+use packager::vod::Container;
 use packager::{Document, Index};
 use std::collections::HashMap;
 use std::io;
@@ -31,6 +32,7 @@ const LISTS_BYTES: usize = 16 << 20;
 const NAME_BYTES_MAX: usize = 160;
 /// Pictures are looked for in so many segments around.
 const NEAR: u64 = 30;
+const UNREADABLE: &str = "This part of the recording can't be read now; try again in a moment.";
 const ELSEWHERE: &str = "This part of the recording is not on this server any more, so it can't be given as a file.";
 
 /// What was asked of the database lately.
@@ -113,10 +115,17 @@ impl Opened {
         ListKey { session: self.timeline.session().clone(), recording, name, span, kind: self.kind }
     }
 
-    fn index(&self, codec: VideoCodec) -> Option<String> {
-        let list = |codec| self.timeline.multivariant(&self.folder(), codec, self.span.clone(), |id| self.has(id));
+    fn index(&self, index: Index) -> Option<String> {
+        let list = |index| self.timeline.multivariant(&self.folder(), index, self.span.clone(), |id| self.has(id));
         // Better pictures that not all can see than none.
-        list(codec).or_else(|| (codec == VideoCodec::H264).then(|| list(VideoCodec::Hevc)).flatten())
+        list(index).or_else(|| (index == Index::H264).then(|| list(Index::Hevc)).flatten())
+    }
+
+    /// A segment of this number may be asked for.
+    fn reaches(&self, msn: u64) -> bool {
+        // Who has loaded a playlist of the rewind window asks for its oldest segment when that has left it.
+        let slack = if self.kind == Kind::Rewind { NEAR } else { 0 };
+        self.span.start <= msn.saturating_add(slack) && msn < self.span.end
     }
 
     fn storyboard(&self, archive: &Archive) -> Option<String> {
@@ -319,27 +328,33 @@ impl Library for Recordings {
     }
 
     async fn index(&self, asked: Asked<'_>, kind: Index) -> Found<Listing> {
-        let (codec, name) = match kind {
-            Index::H264 => (VideoCodec::H264, "index.m3u8"),
-            Index::Hevc => (VideoCodec::Hevc, "hevc.m3u8"),
-            Index::Ts => return Found::Nothing,
+        let name = match kind {
+            Index::H264 => "index.m3u8",
+            Index::Hevc => "hevc.m3u8",
+            Index::Ts => "ts.m3u8",
         };
         match self.open(asked).await {
-            Ok(opened) => self.listed(opened, name.to_owned(), move |opened, _| opened.index(codec)).await,
+            Ok(opened) => self.listed(opened, name.to_owned(), move |opened, _| opened.index(kind)).await,
             Err(unseen) => unseen.into(),
         }
     }
 
-    async fn playlist(&self, asked: Asked<'_>, rendition: &str) -> Found<Listing> {
+    async fn playlist(&self, asked: Asked<'_>, rendition: &str, container: Container) -> Found<Listing> {
         let opened = match self.open(asked).await {
             Ok(opened) if opened.has(rendition) => opened,
             Ok(_) => return Found::Nothing,
             Err(unseen) => return unseen.into(),
         };
         let id = rendition.to_owned();
-        let list =
-            move |opened: &Opened, _: &Archive| opened.timeline.media_playlist(&id, opened.span.clone(), opened.kind);
-        self.listed(opened, format!("{rendition}.m3u8"), list).await
+        let suffix = if container == Container::Ts { "ts.m3u8" } else { "m3u8" };
+        let list = move |opened: &Opened, _: &Archive| {
+            let (timeline, span) = (&opened.timeline, opened.span.clone());
+            match container {
+                Container::Cmaf => timeline.media_playlist(&id, span, opened.kind),
+                Container::Ts => timeline.ts_playlist(&id, span, opened.kind),
+            }
+        };
+        self.listed(opened, format!("{rendition}.{suffix}"), list).await
     }
 
     async fn init(&self, asked: Asked<'_>, rendition: &str, generation: u64) -> Found<Stored> {
@@ -357,13 +372,26 @@ impl Library for Recordings {
             Ok(opened) => opened,
             Err(unseen) => return unseen.into(),
         };
-        // Who has loaded a playlist of the rewind window asks for its oldest segment when that has left it.
-        let slack = if opened.kind == Kind::Rewind { NEAR } else { 0 };
-        let is_in_it = opened.span.start <= msn.saturating_add(slack) && msn < opened.span.end;
-        match opened.timeline.place(rendition, msn).filter(|_| is_in_it && opened.has(rendition)) {
+        match opened.timeline.place(rendition, msn).filter(|_| opened.reaches(msn) && opened.has(rendition)) {
             None => Found::Nothing,
             Some(place) if !place.is_local => self.remote(&opened, rendition, place),
             Some(place) => Found::Here(Stored::file(place.path.into(), place.range)),
+        }
+    }
+
+    async fn ts_segment(&self, asked: Asked<'_>, rendition: &str, msn: u64) -> Found<Stored> {
+        let opened = match self.open(asked).await {
+            Ok(opened) if opened.has(rendition) && opened.reaches(msn) => opened,
+            Ok(_) => return Found::Nothing,
+            Err(unseen) => return unseen.into(),
+        };
+        match self.ts(&opened.timeline, rendition, msn).await {
+            Ok(bytes) => Found::Here(Stored::bytes(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
+            Err(error) => {
+                tracing::warn!(%error, session = %opened.timeline.session(), rendition, msn, "a segment can't be made MPEG-TS");
+                Found::Unreadable(UNREADABLE)
+            }
         }
     }
 

@@ -2,7 +2,8 @@ use super::listed;
 use crate::Segment;
 use crate::kit::{Stage, read_playlist, rung};
 use crate::lab::Lab;
-use media::{MediaTime, VideoCodec};
+use media::MediaTime;
+use packager::Index;
 use packager::vod::Kind;
 use std::time::{Duration, Instant};
 
@@ -137,7 +138,7 @@ fn the_multivariant_says_what_was_measured() {
     stage.packager.finish();
     recorder.step(Instant::now());
     let timeline = recorder.timeline();
-    let text = timeline.multivariant("", VideoCodec::H264, all(), |_| true).unwrap();
+    let text = timeline.multivariant("", Index::H264, all(), |_| true).unwrap();
     let bytes = |id: &str| timeline.segments(id, all()).iter().map(|s| u64::from(s.length)).collect::<Vec<_>>();
     let bps = |bytes: u64, seconds: f64| bytes as f64 * 8.0 / seconds;
     let attribute = |name: &str| {
@@ -156,7 +157,21 @@ fn the_multivariant_says_what_was_measured() {
     assert_eq!((attribute("RESOLUTION"), attribute("FRAME-RATE")), ("1280x720".into(), "30".into()));
     assert!(text.contains("CODECS=\"avc1.64001f,mp4a.40.2\"") && text.contains("\nsource.m3u8\n"), "{text}");
     assert!(text.contains("URI=\"audio.m3u8\"") && !text.contains("CLOSED-CAPTIONS"), "{text}");
-    assert_eq!(timeline.multivariant("", VideoCodec::Hevc, all(), |_| true), None);
+    assert_eq!(timeline.multivariant("", Index::Hevc, all(), |_| true), None);
+}
+
+#[test]
+fn mpeg_ts_has_the_same_entries_and_the_sound_in_its_pictures() {
+    let (lab, stage) = Lab::recorded(|_| {});
+    let timeline = lab.timeline();
+    let lengths =
+        |text: &str| text.lines().filter(|line| line.starts_with("#EXTINF")).map(str::to_owned).collect::<Vec<_>>();
+    let cmaf = timeline.media_playlist("source", all(), Kind::Vod).unwrap();
+    let ts = timeline.ts_playlist("source", all(), Kind::Vod).unwrap();
+    assert_eq!(lengths(&ts), lengths(&cmaf));
+    assert!(ts.contains("source/7.ts\n") && !ts.contains("EXT-X-MAP"), "{ts}");
+    assert_eq!(timeline.ts_playlist("audio", all(), Kind::Vod), None);
+    drop(stage);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Asked, What};
 use crate::path::{Family, id, number, ticketed, token};
+use packager::vod::Container;
 use std::str::SplitN;
 
 /// One object of a recording, or of what can be rewound to.
@@ -14,14 +15,16 @@ pub(crate) struct Wanted<'a> {
 /// See [`Wanted`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Object<'a> {
-    /// `index.m3u8` or `hevc.m3u8`.
+    /// `index.m3u8`, `hevc.m3u8` or `ts.m3u8`.
     Multivariant(Family),
-    /// `RENDITION.m3u8`.
-    Playlist(&'a str),
+    /// `RENDITION.m3u8` or `RENDITION.ts.m3u8`.
+    Playlist(&'a str, Container),
     /// `RENDITION/init-GEN.mp4`.
     Init(&'a str, u64),
     /// `RENDITION/MSN.m4s`.
     Segment(&'a str, u64),
+    /// `RENDITION/MSN.ts`.
+    TsSegment(&'a str, u64),
     /// `RENDITION/download-N.mp4`, from 1.
     Download(&'a str, u64),
     /// `thumb.jpg`.
@@ -77,18 +80,27 @@ fn overview(file: &str) -> Option<Object<'_>> {
     match file {
         "index.m3u8" => Some(Object::Multivariant(Family::H264)),
         "hevc.m3u8" => Some(Object::Multivariant(Family::Hevc)),
+        "ts.m3u8" => Some(Object::Multivariant(Family::Ts)),
         "storyboard.vtt" => Some(Object::Storyboard),
         _ => Some(Object::Picture(number(file.strip_prefix("storyboard-")?.strip_suffix(".jpg")?)?)),
     }
 }
 
 fn playlist(file: &str) -> Option<Object<'_>> {
-    Some(Object::Playlist(id(file.strip_suffix(".m3u8")?)?))
+    let name = file.strip_suffix(".m3u8")?;
+    let (rendition, container) = match name.strip_suffix(".ts") {
+        Some(rendition) => (rendition, Container::Ts),
+        None => (name, Container::Cmaf),
+    };
+    Some(Object::Playlist(id(rendition)?, container))
 }
 
 fn media<'a>(rendition: &'a str, file: &str) -> Option<Object<'a>> {
     if let Some(msn) = file.strip_suffix(".m4s") {
         return Some(Object::Segment(rendition, number(msn)?));
+    }
+    if let Some(msn) = file.strip_suffix(".ts") {
+        return Some(Object::TsSegment(rendition, number(msn)?));
     }
     let name = file.strip_suffix(".mp4")?;
     if let Some(place) = name.strip_prefix("download-") {
@@ -112,7 +124,10 @@ mod tests {
         let it = What::Recording("0192-ab");
         check("/vod/0192-ab/index.m3u8", it, Object::Multivariant(Family::H264));
         check("/vod/0192-ab/hevc.m3u8", it, Object::Multivariant(Family::Hevc));
-        check("/vod/0192-ab/720p.m3u8", it, Object::Playlist("720p"));
+        check("/vod/0192-ab/720p.m3u8", it, Object::Playlist("720p", Container::Cmaf));
+        check("/vod/0192-ab/ts.m3u8", it, Object::Multivariant(Family::Ts));
+        check("/vod/0192-ab/720p.ts.m3u8", it, Object::Playlist("720p", Container::Ts));
+        check("/vod/0192-ab/720p/17.ts", it, Object::TsSegment("720p", 17));
         check("/vod/0192-ab/720p/init-2.mp4", it, Object::Init("720p", 2));
         check("/vod/0192-ab/720p/17.m4s", it, Object::Segment("720p", 17));
         check("/vod/0192-ab/720p/download-2.mp4", it, Object::Download("720p", 2));
@@ -124,7 +139,7 @@ mod tests {
         check("/rewind/show/index.m3u8", what(None), Object::Multivariant(Family::H264));
         check("/rewind/show/storyboard.vtt", what(None), Object::Storyboard);
         check("/rewind/show/storyboard-5.jpg", what(None), Object::Picture(5));
-        check("/rewind/show/18C-1/720p.m3u8", what(Some("18C-1")), Object::Playlist("720p"));
+        check("/rewind/show/18C-1/720p.m3u8", what(Some("18C-1")), Object::Playlist("720p", Container::Cmaf));
         check("/rewind/show/18C-1/720p/17.m4s", what(Some("18C-1")), Object::Segment("720p", 17));
         check("/rewind/show/18C-1/720p/init-2.mp4", what(Some("18C-1")), Object::Init("720p", 2));
         for path in [

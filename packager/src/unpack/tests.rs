@@ -1,5 +1,6 @@
 use super::*;
 use crate::cmaf::{fragment, init};
+use crate::transport_stream;
 use media::{VideoConfig, aac, h264};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -130,6 +131,8 @@ proptest! {
         let data = Bytes::from(data);
         if let Ok(mut units) = unpacker(Track::Video).units(&data) {
             prop_assert_eq!(units.len(), SHOWN.len());
+            let muxed = transport_stream(&units, &[], MediaTime::from_millis(250));
+            prop_assert!(muxed.is_some_and(|bytes| bytes.len().is_multiple_of(188)));
             prop_assert!(units.iter().all(|unit| data.as_ptr_range().contains(&unit.data.as_ptr())));
             Respacer::default().respace(&mut units);
             prop_assert!(units.iter().all(|unit| unit.dts <= unit.pts));

@@ -244,6 +244,46 @@ fn clips_are_pieces_of_the_same_bytes_and_deleting_leaves_none_behind() {
     assert_eq!(recordings(&server), Vec::<Value>::new());
 }
 
+#[test]
+fn a_recording_whose_pictures_changed_their_size_plays_as_mpeg_ts() {
+    let (server, stream) = recorded();
+    let small = Clip { gop: 60, seconds: 60, ..Clip::default() };
+    let publisher = Publisher::push(&small, &server.publish_url(&stream));
+    let source = server.variants("show").remove(0);
+    eventually("four seconds", || (server.media(&source).complete().count() >= 2).then_some(()));
+    publisher.kill();
+    let large = Clip { size: (480, 270), gop: 60, seconds: 8, mark: 0x5a, ..Clip::default() };
+    Publisher::push(&large, &server.publish_url(&stream)).expect_end(Duration::from_secs(30));
+    let recording = available(&server);
+
+    let master = format!("/vod/{}/ts.m3u8", path(&recording, "id"));
+    let index = server.playlist(&master);
+    assert!(index.media.is_empty() && index.variants.len() == 1, "the sound is in it: {index:?}");
+    let list = server.media(&hls::resolve(&master, &index.variants[0]["URI"]));
+    let lengths = |list: &hls::Media| list.segments.iter().map(|segment| segment.duration).sum::<f64>();
+    let told = recording["duration_ms"].as_f64().expect("a length") / 1000.0;
+    assert!(list.ended && (lengths(&list) - told).abs() < 0.04, "{told} s are {} s", lengths(&list));
+
+    // One reader reads through to the end, both sizes in their own pictures, and the sound.
+    let seen = look::pictures(&server.url(&master));
+    let numbers = |mark: u8| -> Vec<u32> {
+        seen.iter()
+            .filter_map(|picture| picture.marks.filter(|(of, _)| *of == mark))
+            .map(|(_, number)| number)
+            .collect()
+    };
+    let (first, second) = (numbers(small.mark), numbers(large.mark));
+    assert!(first.len() >= 120 && first.is_sorted(), "{first:?}");
+    assert_eq!(second, (0..8 * 30).collect::<Vec<u32>>(), "every picture behind the change, in order");
+    let sound = look::sound(&server.url(&master));
+    let length = sound.samples.len() as f64 / f64::from(sound.rate);
+    assert!((length - told).abs() < 0.5 && sound.rms_db() > -60.0, "{length} s of {told} s at {} dB", sound.rms_db());
+
+    let no = |path: &str| server.get(path).status;
+    assert_eq!(no(&format!("/vod/{}/audio.ts.m3u8", path(&recording, "id"))), 404);
+    assert_eq!(no(&format!("/vod/{}/source/999999.ts", path(&recording, "id"))), 404);
+}
+
 /// The MP4 files of a recording, as the public list has them.
 fn downloads(server: &Server, recording: &Value) -> Vec<Value> {
     let (media, id) = (path(recording, "hls"), path(recording, "id"));
@@ -303,6 +343,8 @@ fn a_private_recording_opens_to_its_ticket_alone() {
     let made = server.tell("POST", &format!("/api/v1/recordings/{id}/tickets"), r#"{"lasts_s": 3600}"#);
     let hls = path(&made, "hls");
     assert_eq!(look::complaints(&server.url(hls)), "", "playlists, init sections and segments inherit the ticket");
+    assert_eq!(look::complaints(&server.url(&hls.replace("index.m3u8", "ts.m3u8"))), "", "so does MPEG-TS");
+    assert_eq!(status(&format!("/vod/{id}/ts.m3u8")), 404);
     let (ticket, lies) = (path(&made, "ticket"), format!("{}A", &path(&made, "ticket")[1..]));
     assert_eq!(status(&hls.replace(ticket, &lies)), 404);
     assert_eq!(status(&hls.replace(id, "00000000-0000-7000-8000-000000000000")), 404);

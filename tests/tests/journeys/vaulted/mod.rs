@@ -157,6 +157,9 @@ fn what_is_in_the_vault_alone_plays_as_before() {
     assert!(server.get(&file).body == whole, "the MP4 file is the same, byte by byte");
     let some = server.get_with(&file, &[("Range", "bytes=90000-99999")]);
     assert!(some.status == 206 && some.body == whole[90_000..100_000], "{}", some.status);
+    let ts = hls(&server, &recording).replace("index.m3u8", "ts.m3u8");
+    let muxed: Vec<u32> = look::pictures(&ts).iter().filter_map(|picture| Some(picture.marks?.1)).collect();
+    assert_eq!(muxed, before, "MPEG-TS is made of what comes from there too");
     // So does a replay of it.
     server.add_stream("again");
     assert!(server.weir(&["stream", "set", "again", "--ladder", "none"]).status.success());

@@ -105,16 +105,16 @@ pub(crate) struct Join {
     pub(crate) sent_away: CancellationToken,
 }
 
-/// What a reader holds from the judgement on until it is gone.
+/// What a reader holds from the judgement on until the worker is through with it.
 #[derive(Debug)]
 pub(crate) struct Stay {
-    _seat: Seat,
+    _seat: Option<Seat>,
     _reservation: Reservation,
 }
 
 impl Stay {
-    /// Its places in the house and with the worker.
-    pub(crate) fn new(seat: Seat, reservation: Reservation) -> Self {
+    /// Its places in the house and with the worker. One whose connection is not the worker's own keeps the first for as long as that.
+    pub(crate) fn new(seat: Option<Seat>, reservation: Reservation) -> Self {
         Self { _seat: seat, _reservation: reservation }
     }
 }
@@ -352,7 +352,7 @@ mod tests {
             interleaved: true,
             head: bytes::Bytes::new(),
             connection: connection.into(),
-            stay: Stay::new(seat, tuner.reserve().expect("a place")),
+            stay: Stay::new(Some(seat), tuner.reserve().expect("a place")),
             sent_away: tuner.sent_away(),
         }
     }

@@ -40,6 +40,8 @@ pub(crate) enum Method {
     InSession,
     /// None that is known.
     Other,
+    /// Any of another version of the protocol.
+    Later,
 }
 
 /// The path of a stream: `/NAME`, `/NAME/RUNG`, either behind `/p/TOKEN`, and with `/stream=N` for one of its tracks. A query, which
@@ -112,13 +114,15 @@ impl Request {
         }
         let mut words = line.split(' ');
         let (method, uri, version) = (words.next(), words.next(), words.next());
-        if is_begun && (!version.is_some_and(|version| version.starts_with("RTSP/1.")) || words.next().is_some()) {
+        if is_begun && (!version.is_some_and(|version| version.starts_with("RTSP/")) || words.next().is_some()) {
             return Err(Malformed::Line);
         }
         let Some(end) = end else {
             return if bytes.len() >= HEAD_MAX { Err(Malformed::Long) } else { Ok(None) };
         };
+        let is_spoken = version.is_some_and(|version| version.starts_with("RTSP/1."));
         let method = match method.unwrap_or_default() {
+            _ if !is_spoken => Method::Later,
             "OPTIONS" => Method::Options,
             "DESCRIBE" => Method::Describe,
             "SETUP" => Method::Setup,
@@ -236,6 +240,12 @@ mod tests {
         for none in ["*", "rtsp://h", "rtsp://h/", "/a/b/c", "/p/t/a/b/c", "/%2e%2e/x", "/a b", ""] {
             assert_eq!(path(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_later_version_of_the_protocol_is_read_as_far_as_its_answer_needs() {
+        let (request, _) = Request::parse(b"DESCRIBE rtsp://h/show RTSP/2.0\r\nCSeq: 7\r\n\r\n").unwrap().unwrap();
+        assert_eq!((request.method, request.sequence.as_deref()), (Method::Later, Some("7")));
     }
 
     #[test]

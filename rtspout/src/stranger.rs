@@ -2,7 +2,7 @@
 //!
 //! All of it lies under one absolute deadline from accept.
 
-use crate::channel::{Join, Stay, Tuner};
+use crate::channel::{Join, Reservation, Stay, Tuner};
 use crate::relay;
 use crate::request::{HEAD_MAX, Malformed, Method, Request};
 use crate::seats::Seat;
@@ -60,7 +60,8 @@ impl Ending {
 pub(crate) struct Admitted {
     pub(crate) tuner: Tuner,
     pub(crate) mount: String,
-    pub(crate) stay: Stay,
+    pub(crate) seat: Seat,
+    pub(crate) reservation: Reservation,
 }
 
 /// Attends to a connection until a worker has it or it is over. The `place` is a stranger's, which it gives back when it is let in.
@@ -91,7 +92,7 @@ pub(crate) async fn attend<D: Doors>(
                 match timeout_at(deadline, line.converse(rtsp, doors)).await.unwrap_or_else(|_| Err(late())) {
                     Ok(admitted) => {
                         drop(place);
-                        return relay::serve(line, admitted).await;
+                        return relay::serve(line, admitted, rtsp.house.settings.limits.stall).await;
                     }
                     Err(ending) => Err(line.see_out(ending).await),
                 }
@@ -146,6 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
                 }
                 (Method::InSession, _) => Refusal::new(454, "session", "Session Not Found"),
                 (Method::Options, true) => Refusal::new(413, "body", "Request Entity Too Large"),
+                (Method::Later, _) => Refusal::new(505, "version", "RTSP Version Not Supported"),
                 (Method::Other, _) => Refusal::new(501, "method", "Not Implemented"),
             };
             self.answer(refusal.status, &refusal.text, sequence.as_deref(), "").await?;
@@ -188,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
                     Refusal::new(453, full.label(), text)
                 };
                 let seat = rtsp.readers.take(self.peer.ip()).map_err(full)?;
-                Ok(Admitted { tuner, mount: path.mount, stay: Stay::new(seat, reservation) })
+                Ok(Admitted { tuner, mount: path.mount, seat, reservation })
             }
             Err(refusal) => {
                 if refusal.status == 401 && showed && rtsp.guesses.failed(self.peer.ip(), std::time::Instant::now()) {
@@ -234,7 +236,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
 
 impl Line<TcpStream> {
     /// Gives the connection itself to the worker.
-    fn hand_over(mut self, rtsp: &Rtsp, Admitted { tuner, mount, stay }: Admitted) -> Result<(), Ending> {
+    fn hand_over(mut self, rtsp: &Rtsp, admitted: Admitted) -> Result<(), Ending> {
+        let Admitted { tuner, mount, seat, reservation } = admitted;
+        let stay = Stay::new(Some(seat), reservation);
         let head = self.head();
         let connection = self.stream.into_std()?.into();
         let (address, port) = (self.peer.ip().to_canonical(), self.peer.port());

@@ -30,20 +30,33 @@ pub(super) fn bound(client: &server::RTSPClient) {
         for earlier in pool.filter(None).iter().filter(|session| Some(*session) != now) {
             end(earlier, &pool);
         }
+        // A session may hold more than one stream, such as the same one with a query, each with a graph. The newest comes first.
+        if let Some(session) = now {
+            let mut is_earlier = false;
+            stop(session, || std::mem::replace(&mut is_earlier, true));
+        }
         if !is_watched.swap(true, Relaxed) {
             watch(&pool);
         }
     });
 }
 
-/// Ends a session and its graph.
+/// Ends a session and its graphs.
 fn end(session: &server::RTSPSession, pool: &server::RTSPSessionPool) {
+    stop(session, || true);
+    let _gone = pool.remove(session);
+}
+
+/// Ends some of the graphs of a session; it is asked of each.
+fn stop(session: &server::RTSPSession, mut is_over: impl FnMut() -> bool) {
     let mut stop = |_: &server::RTSPSession, media: &server::RTSPSessionMedia| {
+        if !is_over() {
+            return server::RTSPFilterResult::Keep;
+        }
         let _ended = media.set_state(gstreamer::State::Null);
         server::RTSPFilterResult::Remove
     };
     session.filter(Some(&mut stop));
-    let _gone = pool.remove(session);
 }
 
 /// Has the thread of the connection, which calls this, end sessions that time out, for as long as it lives.

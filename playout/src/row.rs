@@ -1,7 +1,7 @@
 //! One task that writes to many players. To wake a task for each of them at each picture would cost half of what the writes do.
 
 use crate::lock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -29,6 +29,8 @@ pub(crate) struct Rows {
 struct Row {
     /// Held while they are written to, never across an await.
     members: Mutex<Vec<Member>>,
+    /// Places that members have, or will have in a moment.
+    taken: AtomicUsize,
     next_id: AtomicU64,
     task: OnceLock<AbortOnDropHandle<()>>,
 }
@@ -48,9 +50,18 @@ pub(crate) struct Membership {
 impl Rows {
     /// Puts a player into a row with room; it is written to whenever `changed` tells all that wait. To be called in a runtime.
     pub(crate) fn join(&self, listener: Weak<dyn Listener>, changed: &Arc<Notify>) -> Membership {
+        let row = self.with_room(changed);
+        let id = row.next_id.fetch_add(1, Ordering::Relaxed);
+        // It may wait for what is being written to the others in that row, and to no more.
+        lock(&row.members).push(Member { id, listener });
+        Membership { row, id }
+    }
+
+    /// A row, and a place in it that is taken.
+    fn with_room(&self, changed: &Arc<Notify>) -> Arc<Row> {
         let mut rows = lock(&self.rows);
         rows.retain(|row| row.strong_count() > 0);
-        let has_room = |row: &Arc<Row>| lock(&row.members).len() < MEMBERS_MAX;
+        let has_room = |row: &Arc<Row>| row.taken.load(Ordering::Relaxed) < MEMBERS_MAX;
         let row = rows.iter().filter_map(Weak::upgrade).find(has_room).unwrap_or_else(|| {
             let row = Arc::new(Row::default());
             rows.push(Arc::downgrade(&row));
@@ -58,9 +69,8 @@ impl Rows {
             row.task.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(task)));
             row
         });
-        let id = row.next_id.fetch_add(1, Ordering::Relaxed);
-        lock(&row.members).push(Member { id, listener });
-        Membership { row, id }
+        row.taken.fetch_add(1, Ordering::Relaxed);
+        row
     }
 }
 
@@ -96,5 +106,6 @@ impl std::fmt::Debug for Row {
 impl Drop for Membership {
     fn drop(&mut self) {
         lock(&self.row.members).retain(|member| member.id != self.id);
+        self.row.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }

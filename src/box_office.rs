@@ -74,8 +74,7 @@ impl BoxOffice {
     /// # Errors
     /// Why not.
     pub fn judge(&self, stream: &str, ticket: Option<&str>) -> Result<(), Denied> {
-        let visibility = self.store.visibility(stream);
-        if matches!(visibility, Some(Visibility::Public | Visibility::Unlisted)) {
+        if self.is_open(stream) {
             return Ok(());
         }
         let judged = match ticket {
@@ -87,7 +86,12 @@ impl BoxOffice {
             counter!("weir_viewers_denied_total", "reason" => denied.label()).increment(1);
         }
         // A ticket outlives the stream it is for.
-        judged.and(visibility.map(|_| ()).ok_or(Denied::Closed))
+        judged.and(self.store.visibility(stream).map(|_| ()).ok_or(Denied::Closed))
+    }
+
+    /// Whether everybody may watch a stream who knows its name. Nothing is counted: nobody was turned away by that.
+    pub fn is_open(&self, stream: &str) -> bool {
+        matches!(self.store.visibility(stream), Some(Visibility::Public | Visibility::Unlisted))
     }
 
     /// Whether a stream stands in lists that everybody sees.

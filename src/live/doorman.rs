@@ -76,7 +76,7 @@ impl Doorman {
         let Some(tuned) = live.and_then(|(live, _)| Some(live.tuner.as_ref()?.tune())) else {
             return refuse("not_live", "NetStream.Play.StreamNotFound", text);
         };
-        if !self.context.office.may_watch(&request.name, None) {
+        if !self.context.office.is_open(&request.name) {
             // Counted as one that is not there: anybody may read the counters.
             return refuse("not_live", "NetStream.Play.StreamNotFound", text);
         }

@@ -98,7 +98,7 @@ impl Context {
     /// request.
     async fn follow_visibility(&self) {
         for (name, live, _) in self.hub.live() {
-            if let Some(tuner) = live.tuner.as_ref().filter(|_| !self.office.may_watch(&name, None)) {
+            if let Some(tuner) = live.tuner.as_ref().filter(|_| !self.office.is_open(&name)) {
                 tuner.send_away();
             }
             // Those may read a private stream too, with a password or a ticket, so they are asked for it once.

@@ -62,6 +62,8 @@ pub enum Imported {
     Refused(String),
     /// The recording was deleted meanwhile.
     Unwanted,
+    /// It failed by the file or a fault of the server's own, which may come again each time.
+    Faulty(String),
     /// It is to be tried again: the server stops, or the disk or the database failed.
     Again(String),
 }
@@ -91,7 +93,9 @@ impl Recordings {
         });
         let (disk, contents) = match opened.await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(error @ demuxer::Error::Read(_))) => return Ok(Imported::Again(error.to_string())),
+            Ok(Err(demuxer::Error::Read(error))) => {
+                return Ok(Imported::Faulty(format!("The uploaded file can't be read: {error}")));
+            }
             Ok(Err(error)) => return Ok(Imported::Refused(error.to_string())),
             Err(_) => return Ok(Imported::Refused("The file can't be read; this is a fault of the server.".into())),
         };
@@ -118,6 +122,7 @@ impl Recordings {
         let until_msn = match ended {
             Ended::Whole => segments,
             Ended::Refused(reason) => return Ok(Imported::Refused(reason)),
+            Ended::Faulty(reason) => return Ok(Imported::Faulty(reason)),
             Ended::Failed(reason) => return Ok(Imported::Again(reason)),
             Ended::Stopped if self.stop.is_cancelled() => return Ok(Imported::Again("the server stops".into())),
             Ended::Stopped => return Ok(Imported::Unwanted),
@@ -183,9 +188,9 @@ impl Recordings {
         };
         tokio::pin!(pressing);
         tokio::select! {
-            done = &mut pressing => Ok(done.unwrap_or_else(|_| Ended::Failed("it broke off".into()))),
+            done = &mut pressing => Ok(done.unwrap_or_else(|_| Ended::Faulty("It broke off".into()))),
             () = noting => unreachable!("it goes on for ever"),
-            () = painting => Ok(pressing.await.unwrap_or_else(|_| Ended::Failed("it broke off".into()))),
+            () = painting => Ok(pressing.await.unwrap_or_else(|_| Ended::Faulty("It broke off".into()))),
         }
     }
 

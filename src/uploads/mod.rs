@@ -4,31 +4,29 @@
 //! The API speaks tus 1.0 with browsers and commands, and asks here. A file that is whole is imported ([`crate::recordings::Import`]),
 //! one at a time, and goes when its recording is in the archive. Until then its whole length counts against the archive's quota.
 
+mod imports;
 mod note;
 mod refused;
 
 pub use refused::Refused;
 
-use crate::recordings::{Import, Imported, Recordings, Studio};
 use archive::Archive;
 use axum::body::Bytes;
 use futures_util::{Stream, StreamExt as _};
+use imports::Tries;
 use note::Note;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::OpenOptions;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use store::{
-    Actor, NewRecording, RecordingAct, RecordingDetails, RecordingStatus, Store, Visibility, new_recording_id, now_ms,
-};
+use store::{RecordingDetails, Store, Visibility, new_recording_id, now_ms};
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 use tokio::sync::{Notify, OwnedMutexGuard};
-use tokio_util::sync::CancellationToken;
 
 /// What is collected before it is written.
 const WRITE_BYTES: usize = 1 << 20;
@@ -38,8 +36,6 @@ const KEEP_BYTES: u64 = 64 << 20;
 const ENDED_MAX: usize = 100;
 /// How often it is looked for uploads that nobody goes on with.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// After an import that could not be made now.
-const AGAIN: Duration = Duration::from_secs(10);
 
 /// What uploads may be.
 #[derive(Debug, Clone, Copy)]
@@ -109,13 +105,15 @@ struct Upload {
     touched_ms: AtomicI64,
     /// One request writes at a time, and nobody removes what is being written or imported.
     pen: Arc<tokio::sync::Mutex<()>>,
+    /// How its import went so far. Held for a look or a change, never across an await.
+    tries: Mutex<Tries>,
 }
 
 impl Upload {
     fn new(note: Note, received: u64, touched_ms: i64) -> Arc<Self> {
         let (size, pen) = (note.size, Arc::default());
         let (received, touched_ms) = (AtomicU64::new(received), AtomicI64::new(touched_ms));
-        Arc::new(Self { note: Mutex::new(note), size, received, touched_ms, pen })
+        Arc::new(Self { note: Mutex::new(note), size, received, touched_ms, pen, tries: Mutex::default() })
     }
 
     fn offset(&self) -> u64 {
@@ -126,12 +124,23 @@ impl Upload {
         self.offset() == self.size
     }
 
-    /// Acknowledges the first `came` bytes, all of which were given to `file`, once they are on the disk.
-    async fn keep(&self, file: &mut BufWriter<File>, came: u64) -> Result<(), Refused> {
+    /// Acknowledges the first `came` bytes, all of which were given to `file`, once they are on the disk, and a note of that.
+    async fn keep(&self, folder: &Path, file: &mut BufWriter<File>, came: u64) -> Result<(), Refused> {
         file.flush().await.map_err(Refused::Disk)?;
         file.get_ref().sync_data().await.map_err(Refused::Disk)?;
+        let note = self.note().acknowledging(came);
+        self.rewrite(folder, note).await?;
         metrics::counter!("weir_upload_bytes_total").increment(came - self.offset());
         self.received.store(came, Ordering::Release);
+        Ok(())
+    }
+
+    /// Changes its note, once that is on the disk. Only who holds the pen does.
+    async fn rewrite(&self, folder: &Path, note: Note) -> Result<(), Refused> {
+        let (folder, fresh) = (folder.to_owned(), note.clone());
+        let written = tokio::task::spawn_blocking(move || fresh.write(&folder)).await;
+        written.map_err(io::Error::other).flatten().map_err(Refused::Disk)?;
+        *self.note() = note;
         Ok(())
     }
 
@@ -189,7 +198,8 @@ impl Uploads {
         let details = RecordingDetails { title: wish.title.clone(), ..RecordingDetails::default() };
         let title = details.clean()?.title;
         let (id, size) = (new_recording_id(), wish.size);
-        let note = Note::new(id.clone(), Wish { title, ..wish });
+        let announced = self.visibility_of(&wish.stream).await?;
+        let note = Note::new(id.clone(), Wish { title, ..wish }).announced(announced);
         let upload = Upload::new(note.clone(), 0, now_ms());
         {
             let mut shelf = self.shelf();
@@ -276,17 +286,18 @@ impl Uploads {
             // Nothing that comes behind it makes it one.
             self.discard(&upload).await?;
         }
+        // Also when the request broke off behind its last byte. It is tried again when the database is back.
+        if upload.is_whole()
+            && let Err(error) = self.make_row(&upload).await
+        {
+            let (error, id) = (&error as &dyn std::error::Error, upload.note().id.clone());
+            tracing::warn!(error, upload = id, "an uploaded file is whole, and its recording can't be noted yet");
+        }
         drop(pen);
-        taken?;
         if upload.is_whole() {
-            // It is tried again when the database is back.
-            if let Err(error) = self.make_row(&upload).await {
-                let (error, id) = (&error as &dyn std::error::Error, upload.note().id.clone());
-                tracing::warn!(error, upload = id, "an uploaded file is whole, and its recording can't be noted yet");
-            }
             self.whole.notify_one();
         }
-        Ok(self.facts(&upload))
+        taken.map(|()| self.facts(&upload))
     }
 
     async fn take<E>(&self, upload: &Upload, pieces: impl Stream<Item = Result<Bytes, E>>) -> Result<(), Refused> {
@@ -296,9 +307,11 @@ impl Uploads {
         file.set_len(at).await.map_err(Refused::Disk)?;
         tokio::io::AsyncSeekExt::seek(&mut file, io::SeekFrom::Start(at)).await.map_err(Refused::Disk)?;
         let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
-        let outcome = match pour(&mut file, upload, pieces).await {
-            Ok(came) => upload.keep(&mut file, came).await,
-            Err((Refused::BrokeOff, came)) => upload.keep(&mut file, came).await.and(Err(Refused::BrokeOff)),
+        let outcome = match pour((&self.folder, &mut file), upload, pieces).await {
+            Ok(came) => upload.keep(&self.folder, &mut file, came).await,
+            Err((Refused::BrokeOff, came)) => {
+                upload.keep(&self.folder, &mut file, came).await.and(Err(Refused::BrokeOff))
+            }
             // Behind a write that was lost the rest would stand in the wrong place.
             Err((refused, _)) => Err(refused),
         };
@@ -331,26 +344,6 @@ impl Uploads {
         Ok(())
     }
 
-    /// Imports what is whole, one after the other, and gives up what nobody goes on with, until `stop`.
-    pub async fn run(self: Arc<Self>, recordings: Arc<Recordings>, studio: Studio, stop: CancellationToken) {
-        self.fail_lost().await;
-        // Each on its own: an import may take hours, or wait for a disk.
-        let work = async { tokio::join!(self.import_whole(&recordings, &studio), self.expire()) };
-        tokio::select! {
-            _ = work => {}
-            () = stop.cancelled() => {}
-        }
-    }
-
-    async fn import_whole(&self, recordings: &Arc<Recordings>, studio: &Studio) {
-        loop {
-            let is_all = self.round(recordings, studio).await;
-            let pause = if is_all { LOOK_EVERY } else { AGAIN };
-            // One that became whole during the round left its permit.
-            let _either = tokio::time::timeout(pause, self.whole.notified()).await;
-        }
-    }
-
     async fn expire(&self) {
         loop {
             self.give_up().await;
@@ -372,105 +365,6 @@ impl Uploads {
             if let Err(error) = self.discard(&upload).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "an upload that is given up can't be removed yet");
-            }
-        }
-    }
-
-    /// Imports what is whole; whether nothing has to be tried again.
-    async fn round(&self, recordings: &Arc<Recordings>, studio: &Studio) -> bool {
-        let mut is_all = true;
-        let all: Vec<_> = self.shelf().values().cloned().collect();
-        for upload in all.into_iter().filter(|upload| upload.is_whole()) {
-            let Ok(_pen) = Arc::clone(&upload.pen).try_lock_owned() else { continue };
-            is_all &= self.import(&upload, recordings, studio).await;
-        }
-        metrics::gauge!("weir_uploads").set(self.shelf().len() as f64);
-        is_all
-    }
-
-    /// Makes a recording of a whole file; whether that is done with.
-    async fn import(&self, upload: &Upload, recordings: &Arc<Recordings>, studio: &Studio) -> bool {
-        if let Err(error) = self.make_row(upload).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "the recording of an uploaded file can't be noted yet");
-            return false;
-        }
-        let note = upload.note().clone();
-        let row = match self.store.recording(&note.id).await {
-            Ok(row) => row,
-            Err(_) => return false,
-        };
-        let is_due = row.as_ref().is_some_and(|row| row.is_import());
-        let imported = if is_due {
-            let (id, stream, file) = (note.id.clone(), note.stream.clone(), Note::media(&self.folder, &note.id));
-            recordings.import(Import { id, stream, file, epoch: self.epoch }, studio).await
-        } else if row.is_some_and(|row| row.status == RecordingStatus::Available) {
-            // The server died when it was made, and before the file was removed.
-            Imported::Whole
-        } else {
-            Imported::Unwanted
-        };
-        let outcome = match &imported {
-            Imported::Whole => "whole",
-            Imported::Refused(_) => "refused",
-            Imported::Unwanted => "unwanted",
-            Imported::Again(_) => "again",
-        };
-        metrics::counter!("weir_imports_total", "outcome" => outcome).increment(1);
-        match imported {
-            Imported::Again(reason) => {
-                tracing::warn!(reason, recording = note.id, "an import could not be made; it is begun anew");
-                return false;
-            }
-            Imported::Refused(reason) => {
-                tracing::info!(reason, recording = note.id, "nothing can be made of a file");
-                self.remember(self.facts(upload));
-            }
-            Imported::Whole => self.remember(self.facts(upload)),
-            Imported::Unwanted => {}
-        }
-        self.discard(upload).await.is_ok()
-    }
-
-    /// Makes sure that the recording's row was made once. One that was deleted is not made again.
-    async fn make_row(&self, upload: &Upload) -> Result<(), Refused> {
-        let mut note = upload.note().clone();
-        if note.has_row {
-            return Ok(());
-        }
-        let visibility = match note.visibility() {
-            Some(chosen) => chosen,
-            // As the stream is now: it may have been closed while the file was on its way.
-            None => self.store.stream(&note.stream).await?.map_or(Visibility::Public, |stream| {
-                stream.settings.recording.visibility.max(stream.settings.visibility)
-            }),
-        };
-        let details = RecordingDetails { title: note.title.clone(), visibility, ..RecordingDetails::default() };
-        let new = NewRecording {
-            id: note.id.clone(),
-            stream: note.stream.clone(),
-            session: format!("i{:x}-{}", now_ms(), self.epoch),
-            from_msn: 0,
-            renditions: vec!["source".to_owned()],
-            details,
-            started_ms: note.created_ms,
-        };
-        let actor = Actor::Api(note.actor.clone());
-        self.store.perform_on_recording(&actor, &RecordingAct::Import(new), now_ms()).await?;
-        note.has_row = true;
-        *upload.note() = note.clone();
-        let folder = self.folder.clone();
-        let written = tokio::task::spawn_blocking(move || note.write(&folder)).await;
-        written.map_err(io::Error::other).flatten().map_err(Refused::Disk)
-    }
-
-    /// Imports whose file is gone, with a folder that somebody removed, can't be made any more.
-    async fn fail_lost(&self) {
-        let Ok(imports) = self.store.unfinished_imports().await else { return };
-        for lost in imports.iter().filter(|import| !self.shelf().contains_key(&import.id)) {
-            let reason = "The uploaded file is gone from the server; upload it again.";
-            if let Err(error) = self.store.fail_import(&lost.id, reason, now_ms()).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a lost import could not be noted");
             }
         }
     }
@@ -525,7 +419,7 @@ impl Uploads {
 /// Writes what comes behind what the upload has, and acknowledges it every so often. Gives how many bytes the file has then, also with an
 /// error.
 async fn pour<E>(
-    file: &mut BufWriter<File>,
+    (folder, file): (&Path, &mut BufWriter<File>),
     upload: &Upload,
     pieces: impl Stream<Item = Result<Bytes, E>>,
 ) -> Result<u64, (Refused, u64)> {
@@ -544,7 +438,7 @@ async fn pour<E>(
         came += length;
         // The last ones are acknowledged when they are whole, so that an import finds its row.
         if came - upload.offset() >= KEEP_BYTES && came < upload.size {
-            upload.keep(file, came).await.map_err(|refused| (refused, came))?;
+            upload.keep(folder, file, came).await.map_err(|refused| (refused, came))?;
         }
     }
     Ok(came)

@@ -23,6 +23,9 @@ pub struct Note {
     pub stream: String,
     /// `public`, `unlisted` or `private`, when that was asked for.
     visibility: Option<String>,
+    /// The same as the stream had it when the file was announced, if there was one; older notes have none.
+    #[serde(default)]
+    announced: Option<String>,
     /// When it was announced, milliseconds since 1970.
     pub created_ms: i64,
     /// Who announced it, for the audit.
@@ -32,19 +35,61 @@ pub struct Note {
     pub metadata: String,
     /// The recording's row was made.
     pub has_row: bool,
+    /// How many bytes were acknowledged: these outlive a loss of power. Older notes don't say.
+    #[serde(default)]
+    pub acknowledged: Option<u64>,
+    /// The machine's start in which that was; what was written behind them is there until it ends.
+    #[serde(default)]
+    pub boot: String,
 }
 
 impl Note {
     pub fn new(id: String, wish: Wish) -> Self {
         let Wish { size, title, stream, visibility, actor, metadata } = wish;
         let visibility = visibility.map(|visibility| visibility.as_str().to_owned());
-        let created_ms = store::now_ms();
-        Self { id, size, title, stream, visibility, created_ms, actor, metadata, has_row: false }
+        let (created_ms, boot) = (store::now_ms(), boot());
+        let (announced, has_row, acknowledged) = (None, false, Some(0));
+        Self {
+            id,
+            size,
+            title,
+            stream,
+            visibility,
+            announced,
+            created_ms,
+            actor,
+            metadata,
+            has_row,
+            acknowledged,
+            boot,
+        }
+    }
+
+    /// The same for a stream whose recordings only so many may see.
+    pub fn announced(self, visibility: Option<Visibility>) -> Self {
+        Self { announced: visibility.map(|visibility| visibility.as_str().to_owned()), ..self }
     }
 
     /// Who may see the recording, when that was asked for.
     pub fn visibility(&self) -> Option<Visibility> {
         self.visibility.as_ref().map(|word| word.parse().unwrap_or(Visibility::Private))
+    }
+
+    /// Who at most may see it unless that was asked for, whatever became of the stream since.
+    pub fn closed_to(&self) -> Visibility {
+        let announced = self.announced.as_ref().map(|word| word.parse().unwrap_or(Visibility::Private));
+        announced.unwrap_or_default()
+    }
+
+    /// The same with so many bytes acknowledged now.
+    pub fn acknowledging(&self, bytes: u64) -> Self {
+        Self { acknowledged: Some(bytes), boot: boot(), ..self.clone() }
+    }
+
+    /// How much of a file of this length is sure to be what was sent. After a loss of power it may be longer than what the disk got.
+    fn sure(&self, length: u64) -> u64 {
+        let acknowledged = self.acknowledged.filter(|_| self.boot.is_empty() || self.boot != boot());
+        acknowledged.map_or(length, |acknowledged| acknowledged.min(length))
     }
 
     /// Where it is noted.
@@ -95,7 +140,7 @@ impl Note {
                     match serde_json::from_slice::<Self>(&text) {
                         Ok(note) if note.id == id => {
                             let media = fs::metadata(Self::media(folder, &id)).ok();
-                            let received = media.as_ref().map_or(0, |media| media.len());
+                            let received = media.as_ref().map_or(0, |media| note.sure(media.len()));
                             let touched = media.and_then(|media| media.modified().ok());
                             let touched_ms = touched.map_or(note.created_ms, archive::millis).min(store::now_ms());
                             found.push((note, received, touched_ms));
@@ -110,5 +155,35 @@ impl Note {
         }
         found.sort_by(|(a, ..), (b, ..)| a.id.cmp(&b.id));
         Ok(found)
+    }
+}
+
+/// Which start of the machine this is; empty where it does not say.
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_loss_of_power_only_what_was_acknowledged_counts() {
+        let wish = Wish {
+            size: 100,
+            title: String::new(),
+            stream: "show".into(),
+            visibility: None,
+            actor: "api".into(),
+            metadata: String::new(),
+        };
+        let note = Note::new("a".into(), wish).acknowledging(40);
+        assert_eq!((note.sure(70), note.sure(30)), (70, 30), "the server was killed");
+        let before = Note { boot: "another".into(), ..note.clone() };
+        assert_eq!((before.sure(70), before.sure(30)), (40, 30), "the machine was");
+        let silent = Note { boot: String::new(), ..note.clone() };
+        assert_eq!(silent.sure(70), 40, "nobody knows");
+        let old = Note { acknowledged: None, boot: String::new(), ..note };
+        assert_eq!(old.sure(70), 70, "of before it was noted");
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use archive::Settings;
 use futures_util::stream;
-use store::Location;
+use store::{Act, Actor, Location, StreamPatch, StreamSettings};
 use tempfile::TempDir;
 
 const MP4: &[u8] = b"\0\0\0\x0cftypisom and more of it";
@@ -59,6 +59,53 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     let row = bed.store.recording(&id).await.unwrap().expect("its recording");
     assert!(row.is_import());
     assert!(matches!(uploads.remove(&id).await, Err(Refused::Whole)));
+}
+
+#[tokio::test]
+async fn a_file_whose_request_breaks_off_behind_its_last_byte_is_whole_and_has_its_recording() {
+    let bed = Bed::new(None).await;
+    let uploads = bed.open(LIMITS);
+    let id = uploads.create(wish(MP4.len() as u64)).await.unwrap().id;
+    let broken = stream::iter([Ok(Bytes::from_static(MP4)), Err(())]);
+    assert!(matches!(uploads.append(&id, 0, broken).await, Err(Refused::BrokeOff)));
+    assert_eq!(uploads.show(&id).unwrap().expires_ms, None, "it is whole");
+    assert!(bed.store.recording(&id).await.unwrap().expect("its recording").is_import());
+}
+
+#[tokio::test]
+async fn a_file_for_a_stream_that_is_closed_or_gone_becomes_no_more_open_than_that_was() {
+    let bed = Bed::new(None).await;
+    let uploads = bed.open(Limits { uploads_max: 4, ..LIMITS });
+    let add = async |name: &str| {
+        let act = Act::AddStream { name: name.into(), settings: StreamSettings::default() };
+        bed.store.perform(&Actor::Server, &act, now_ms()).await.unwrap();
+    };
+    let close = async |name: &str| {
+        let patch = StreamPatch { visibility: Some(Visibility::Private), ..StreamPatch::default() };
+        let act = Act::SetStream { name: name.into(), patch };
+        bed.store.perform(&Actor::Server, &act, now_ms()).await.unwrap();
+    };
+    let send = async |stream: &str, chosen: Option<Visibility>| {
+        let asked = Wish { stream: stream.into(), visibility: chosen, ..wish(MP4.len() as u64) };
+        uploads.create(asked).await.unwrap().id
+    };
+    let seen = async |id: &str| bed.store.recording(id).await.unwrap().expect("its recording").details.visibility;
+    add("board").await;
+    close("board").await;
+    let (gone, chosen) = (send("board", None).await, send("board", Some(Visibility::Public)).await);
+    let remove = Act::RemoveStream { name: "board".into() };
+    bed.store.perform(&Actor::Server, &remove, now_ms()).await.unwrap();
+    for id in [&gone, &chosen] {
+        uploads.append(id, 0, pieces(MP4)).await.unwrap();
+    }
+    assert_eq!((seen(&gone).await, seen(&chosen).await), (Visibility::Private, Visibility::Public));
+    // One that waits for its import while its stream is closed.
+    add("open").await;
+    let waits = send("open", None).await;
+    uploads.append(&waits, 0, pieces(MP4)).await.unwrap();
+    assert_eq!(seen(&waits).await, Visibility::Public);
+    close("open").await;
+    assert_eq!(seen(&waits).await, Visibility::Private);
 }
 
 #[tokio::test]

@@ -69,13 +69,15 @@ impl Store {
 }
 
 impl Change {
-    /// The stream's recordings that run let no more people in than it does from now on; gives their ids.
+    /// The stream's recordings that run, and the imports that are being made, let no more people in than it does from now on; gives
+    /// their ids.
     pub(crate) async fn tighten_recordings(
         &mut self,
         stream: &str,
         visibility: Visibility,
     ) -> Result<Vec<String>, Error> {
-        const RUNNING: &str = "select id, visibility from recordings where stream = $1 and status = 'recording'";
+        const RUNNING: &str = "select id, visibility from recordings where stream = $1 \
+            and (status = 'recording' or status = 'processing' and until_msn is null)";
         const TIGHTEN: &str = "update recordings set visibility = $2, updated_ms = $3 where id = $1";
         let mut tightened = Vec::new();
         for row in self.transaction.fetch("look for running recordings", RUNNING, &[stream.into()]).await? {

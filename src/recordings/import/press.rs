@@ -38,6 +38,8 @@ pub struct Show {
 pub enum Ended {
     Whole,
     Refused(String),
+    /// See [`super::Imported`].
+    Faulty(String),
     Failed(String),
     Stopped,
 }
@@ -258,7 +260,7 @@ impl Press {
             };
             Ok(samples.iter().map(unit).collect())
         };
-        read().map_err(|error| Ended::Failed(format!("the uploaded file can't be read: {error}")))
+        read().map_err(|error| Ended::Faulty(format!("The uploaded file can't be read: {error}")))
     }
 
     /// About how many pictures there are a second.

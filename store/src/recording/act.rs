@@ -18,7 +18,12 @@ pub enum RecordingAct {
     /// ([`Store::start_recording`]).
     Start(NewRecording),
     /// A file that somebody sent is to become a recording.
-    Import(NewRecording),
+    Import {
+        /// What it becomes.
+        new: NewRecording,
+        /// Who sent it chose who may see it; else it lets no more people in than its stream does.
+        is_chosen: bool,
+    },
     /// It ends, and its session does not go on with it.
     Stop {
         /// Which recording.
@@ -88,7 +93,7 @@ impl RecordingAct {
     fn word(&self) -> &'static str {
         match self {
             Self::Start(_) => "recording.start",
-            Self::Import(_) => "recording.import",
+            Self::Import { .. } => "recording.import",
             Self::Stop { .. } => "recording.stop",
             Self::Edit { .. } => "recording.edit",
             Self::Trash { .. } => "recording.trash",
@@ -129,8 +134,8 @@ impl Change {
                     json!({ "recording": recording.id, "session": recording.session, "from_msn": recording.from_msn });
                 Ok((recording, detail))
             }
-            RecordingAct::Import(new) => {
-                let recording = import(&mut self.transaction, new, self.now_ms).await?;
+            RecordingAct::Import { new, is_chosen } => {
+                let recording = import(&mut self.transaction, (new, *is_chosen), self.now_ms).await?;
                 let detail = json!({ "recording": recording.id, "title": recording.details.title });
                 Ok((recording, detail))
             }

@@ -1,6 +1,7 @@
 //! Recordings that are made of a file somebody sent: processing without an end, until all of the file is in the archive. An import that
 //! was cut off begins anew, in a session of its own, so that nothing half made is ever taken for the whole.
 
+use super::progress::visibility_of;
 use super::rules::{check_renditions, is_plain};
 use super::{
     Measured, NewRecording, Recording, RecordingStatus, find, insert, is_id, read_recording, recording_columns,
@@ -98,8 +99,12 @@ impl Recording {
     }
 }
 
-/// Adds a row for a file that was sent, unless it is there.
-pub(super) async fn import(transaction: &mut Transaction, new: &NewRecording, now_ms: i64) -> Result<Recording, Error> {
+/// Adds a row for a file that was sent, unless it is there. Unless its visibility was chosen it lets no more people in than its stream.
+pub(super) async fn import(
+    transaction: &mut Transaction,
+    (new, is_chosen): (&NewRecording, bool),
+    now_ms: i64,
+) -> Result<Recording, Error> {
     check_name(&new.stream)?;
     check_renditions(&new.renditions)?;
     if !is_id(&new.id) || !is_plain(&new.session) {
@@ -108,7 +113,10 @@ pub(super) async fn import(transaction: &mut Transaction, new: &NewRecording, no
     if let Some(known) = find(transaction, &new.id).await? {
         return Ok(known);
     }
-    let recording = Recording { status: RecordingStatus::Processing, stopped: true, ..new.clone().row(now_ms)? };
+    let mut recording = Recording { status: RecordingStatus::Processing, stopped: true, ..new.clone().row(now_ms)? };
+    // Asked here, as the stream may have changed since the caller did.
+    let visibility = if is_chosen { None } else { visibility_of(transaction, &new.stream).await? };
+    recording.details.visibility = recording.details.visibility.max(visibility.unwrap_or_default());
     insert(transaction, &recording).await?;
     Ok(recording)
 }

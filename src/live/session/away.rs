@@ -59,7 +59,7 @@ impl Session {
         }
         let silent = now.saturating_duration_since(self.source.as_ref()?.heard);
         // Sound that comes without pictures proves that the network does not stall.
-        if silent > Duration::from_secs(1) {
+        if silent > slate::SILENT {
             return Some((Missing::Media, silent));
         }
         self.slate.without_pictures(now).filter(|time| *time > 5 * TICK).map(|time| (Missing::Pictures, time))

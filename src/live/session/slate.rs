@@ -29,6 +29,8 @@ const LOOKED_AT_MAX: Duration = Duration::from_secs(1);
 const TAKEOVER: Duration = Duration::from_millis(250);
 /// What the database has to say about a stream's slate must come this soon, else what was known before counts.
 const ASKED_MAX: Duration = Duration::from_millis(500);
+/// A publisher from which nothing has come for longer says nothing.
+pub(super) const SILENT: Duration = Duration::from_secs(1);
 /// Sound that has not come for so long is silence while a slate is shown.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// A silence longer than this is not made up for: there are gaps in its place already.
@@ -75,6 +77,8 @@ pub(super) struct Slate {
     /// The sound given last and where it ends.
     sound: Option<(Arc<AudioConfig>, MediaTime)>,
     pictures_heard: Instant,
+    /// When media came again after none had come for a while. Before that no pictures were missing beside sound.
+    back: Instant,
     sound_heard: Instant,
 }
 
@@ -117,7 +121,16 @@ impl Slate {
     /// The slate of a session that begins now.
     pub fn new(wanted: Wanted, now: Instant) -> Self {
         let (group, sound) = (Group::default(), None);
-        Self { stage: Stage::Idle, wanted, group, resumes: false, sound, pictures_heard: now, sound_heard: now }
+        Self {
+            stage: Stage::Idle,
+            wanted,
+            group,
+            resumes: false,
+            sound,
+            pictures_heard: now,
+            back: now,
+            sound_heard: now,
+        }
     }
 
     /// The session is one of a server that died, and all is missing from `at` on. The slate comes before anything else.
@@ -133,6 +146,9 @@ impl Slate {
 
     /// A unit of the publisher's is published at `now`.
     pub fn look(&mut self, unit: &AccessUnit, now: Instant) {
+        if now.saturating_duration_since(self.pictures_heard.max(self.sound_heard)) > SILENT {
+            self.back = now;
+        }
         match unit.track() {
             Track::Video => self.pictures_heard = now,
             Track::Audio => self.sound_heard = now,
@@ -153,7 +169,7 @@ impl Slate {
 
     /// How long pictures have not come although sound did; `None` where there are none to be shown.
     pub fn without_pictures(&self, now: Instant) -> Option<Duration> {
-        (!self.group.is_empty()).then(|| now.saturating_duration_since(self.pictures_heard))
+        (!self.group.is_empty()).then(|| now.saturating_duration_since(self.pictures_heard.max(self.back)))
     }
 
     /// The reel that is shown.

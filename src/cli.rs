@@ -19,6 +19,7 @@ use crate::config::{Config, Listen, Overrides};
 use crate::logging;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Weir: takes a live stream from OBS and serves it to any HLS player.
 #[derive(Debug, Parser)]
@@ -102,6 +103,9 @@ enum Verb {
     },
 }
 
+/// Work on disks that nobody waits for any more has so long to end.
+const LEFT_BEHIND: Duration = Duration::from_millis(500);
+
 /// Does what the command line says; what it returns is the process's exit status.
 ///
 /// # Errors
@@ -112,7 +116,10 @@ pub fn run(command: Command) -> anyhow::Result<std::process::ExitCode> {
         return Ok(pipelines::worker_main(profile, *memory_mib));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(command.act())
+    let done = runtime.block_on(command.act());
+    // A disk that hangs holds nobody up any more.
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    done
 }
 
 /// Lets the process open as many files as it is allowed at all: each viewer takes one, and soft limits are often 1,024.

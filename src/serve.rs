@@ -35,7 +35,7 @@ use transcoder::slate::Slates;
 use vault::Vault;
 
 /// Sessions have this long to close their playlists after a signal; the whole shutdown stays under 10 s.
-const DRAIN: Duration = Duration::from_secs(6);
+const DRAIN: Duration = Duration::from_secs(5);
 /// What the database has not taken by then is lost with this process.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Then the HTTP side, whose viewers still fetch the ends of playlists.
@@ -257,7 +257,10 @@ impl Server {
         if tokio::time::timeout(DRAIN_HTTP, background.wait()).await.is_err() {
             tracing::info!("some viewers were still connected");
         }
-        context.store.close().await;
+        // What it does not get done the next start does.
+        if tokio::time::timeout(SETTLE, context.store.close()).await.is_err() {
+            tracing::warn!("the database was not closed in time");
+        }
         remove_run_file(&self.config.data_dir);
         tracing::info!("weir is down");
         Ok(())

@@ -12,7 +12,7 @@ const PROVEN: Duration = Duration::from_secs(10);
 /// (RELIABILITY C9).
 const AWAITED: Duration = Duration::from_secs(300);
 /// Those short pauses.
-const SHORT: Duration = Duration::from_secs(4);
+const SHORT: Duration = Duration::from_secs(3);
 
 /// Remembers how a target did.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ mod tests {
         now += 30 * SECOND;
         backoff.lived(live, now);
         let pauses: Vec<u64> = (0..5).map(|_| backoff.failed(now, false, u64::MAX).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 4, 4]);
+        assert_eq!(pauses, [1, 2, 3, 3, 3]);
         assert_eq!(backoff.failed(now + 301 * SECOND, false, u64::MAX).as_secs(), 32);
     }
 

@@ -239,15 +239,16 @@ impl Shared {
 
     /// Removes a reel's folder, and those above it that became empty. What a crash leaves of it is removed at the next start.
     pub fn bury(&self, folder: &Path) {
-        let _tree = self.tree();
         let mut dead = folder.as_os_str().to_owned();
         dead.push(DEAD);
+        // New reels wait for the tree, and must not wait for gigabytes to be removed.
         let removed = fs::rename(folder, &dead).and_then(|()| fs::remove_dir_all(&dead));
         if let Err(error) = removed
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(%error, reel = %folder.display(), "a reel can't be removed; the next start tries again");
         }
+        let _tree = self.tree();
         // The session's and the stream's; one that is not empty stays.
         folder.ancestors().skip(1).take(2).for_each(|above| drop(fs::remove_dir(above)));
     }

@@ -203,10 +203,10 @@ test('keys_on_the_seek_bar_show_the_picture_where_they_lead', async () => {
   await viewer.keyboard.press('k');
   await viewer.locator('.seek-field').focus();
   assert.equal(await viewer.locator('.seek-picture.shown').count(), 0, 'the focus alone shows nothing');
-  await viewer.keyboard.press('End');
-  await untilPicture(viewer, TILES - 1);
-  await viewer.keyboard.press('Home');
-  await untilPicture(viewer, 0);
+  for (const [key, tile] of [['End', TILES - 1], ['Home', 0]]) {
+    await viewer.keyboard.press(key);
+    await untilPicture(viewer, tile, () => viewer.keyboard.press(key));
+  }
   assert.match(await viewer.getAttribute('.seek-field', 'aria-valuetext'), /^0 seconds of \d/);
   assert.equal(await viewer.locator('.seek-hint').getAttribute('aria-hidden'), 'true');
   await checkAxe(viewer, 'the seek bar with a picture');
@@ -229,6 +229,11 @@ test('a_finger_on_a_phone_shows_smaller_pictures', async () => {
   await viewer.touchscreen.tap(180, 150);
   await viewer.waitForSelector('media-controller:not([userinactive])');
   await touch('touchStart', 5.5 / TILES);
+  // A finger that rests on the bar keeps the controls, which fade two seconds after the tap.
+  await viewer.waitForSelector('media-controller[userinactive]');
+  await viewer.waitForTimeout(500);
+  const shown = await viewer.locator('.vod-bar').evaluate((bar) => getComputedStyle(bar).opacity);
+  assert.equal(shown, '1');
   for (const tile of [7, 14, TILES - 1, 0]) {
     await touch('touchMove', (tile + 0.5) / TILES);
     await untilPicture(viewer, tile);

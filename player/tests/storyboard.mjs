@@ -25,11 +25,15 @@ export async function mockStoryboard(opened, folder, length_s) {
   return asked;
 }
 
-/** Waits until the picture over the seek bar is this one, by the colour in its middle. */
-export async function untilPicture(opened, tile) {
-  let seen;
+/** Waits until the picture over the seek bar is this one, by the colour in its middle. `again` brings one that stays for a moment only. */
+export async function untilPicture(opened, tile, again = async () => {}) {
+  let seen = null;
   for (const end = Date.now() + 20_000; Date.now() < end; await opened.waitForTimeout(50)) {
-    const box = await opened.locator('.seek-picture.shown').boundingBox({ timeout: 5_000 });
+    const box = await opened.locator('.seek-picture.shown').boundingBox({ timeout: 500 }).catch(() => null);
+    if (!box) {
+      await again();
+      continue;
+    }
     seen = await colourAt(opened, box.x + box.width / 2, box.y + box.height / 2);
     if (seen.every((value, i) => Math.abs(value - colourOf(tile)[i]) < 12)) return;
   }

@@ -1,5 +1,6 @@
 /** The player of a recording: picture, words over it, seek bar, controls, keyboard. */
 import '../chrome/elements.ts';
+import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { carryOut, focusOf } from '../commands.ts';
 import { Pace } from '../marks.tsx';
@@ -37,6 +38,7 @@ export function VodScreen({ viewer, poster, growing, changing, chapters, muted, 
   const still = useRef<HTMLCanvasElement>(null);
   const isGrowing = useRef(growing);
   isGrowing.current = growing;
+  const held = useSignal(false);
 
   useEffect(() => {
     if (!video.current || !still.current) return;
@@ -63,8 +65,8 @@ export function VodScreen({ viewer, poster, growing, changing, chapters, muted, 
       <video ref={video} slot="media" playsInline muted={muted ?? false} poster={poster} />
       <Still shown={viewer.still.value} canvas={still} />
       <Over viewer={viewer} />
-      <media-control-bar class="bar vod-bar">
-        <Seek viewer={viewer} changing={changing} chapters={chapters} />
+      <media-control-bar class="bar vod-bar" noautohide={held.value}>
+        <Seek viewer={viewer} changing={changing} chapters={chapters} held={held} />
         <media-play-button />
         <media-mute-button />
         <media-volume-range class="wide-only" />

@@ -1,5 +1,5 @@
 /** The seek bar: the whole length, what is loaded of it, and where the picture is. */
-import { useSignal } from '@preact/signals';
+import { useSignal, type Signal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { chapterAt, type Chapter } from '../recordings/chapter.ts';
 import { spoken, stamp } from '../recordings/time.ts';
@@ -14,8 +14,16 @@ const WIDE = 1_000;
 /** So long after a key the place it led to is shown. */
 const KEYED_MS = 1_500;
 
-/** `changing`: there may be more to see of it later, as it runs or was hardly ended. */
-export function Seek({ viewer, changing, chapters }: { viewer: VodViewer; changing: boolean; chapters: readonly Chapter[] }) {
+export interface SeekProps {
+  readonly viewer: VodViewer;
+  /** There may be more to see of it later, as it runs or was hardly ended. */
+  readonly changing: boolean;
+  readonly chapters: readonly Chapter[];
+  /** Set while the viewer holds the thumb, moving or not. */
+  readonly held: Signal<boolean>;
+}
+
+export function Seek({ viewer, changing, chapters, held }: SeekProps) {
   const field = useRef<HTMLInputElement>(null);
   const story = useMemo(() => new Story(serverSource(viewer.hls), () => viewer.first.value), [viewer]);
   /** Where the thumb is held by the viewer; null while it is not. */
@@ -57,6 +65,7 @@ export function Seek({ viewer, changing, chapters }: { viewer: VodViewer; changi
   };
   /** Also when the pointer lets go: dragged back to where it began, the field has not changed and says nothing. */
   const drop = (): void => {
+    held.value = false;
     if (dragged.value === null) return;
     viewer.goTo(dragged.value);
     dragged.value = null;
@@ -78,7 +87,7 @@ export function Seek({ viewer, changing, chapters }: { viewer: VodViewer; changi
         ref={field} class="seek-field" type="range" min={first} max={last} step="any" value={at} aria-label="Seek"
         aria-valuetext={said(at)}
         onInput={(event) => (dragged.value = event.currentTarget.valueAsNumber)} onChange={drop}
-        onPointerUp={drop} onPointerCancel={drop}
+        onPointerDown={() => (held.value = true)} onPointerUp={drop} onPointerCancel={drop}
         onFocus={() => story.want(changing)} onBlur={() => (keyed.value = 0)} onKeyDown={onKeyDown}
       />
       <Hint

@@ -11,6 +11,7 @@ const given = options({ seconds: '20', width: '640', height: '360' });
 const { browser, page } = await open(given);
 const seen = {};
 try {
+  await page.exposeFunction('playing', () => console.log('playing'));
   await page.setContent('<video muted playsinline width=640 height=360></video>');
   await page.addScriptTag({ path: require.resolve('hls.js/dist/hls.min.js') });
   Object.assign(
@@ -24,6 +25,7 @@ try {
         player.loadSource(url);
         player.attachMedia(video);
         await video.play();
+        await window.playing();
         const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 36 });
         const context = canvas.getContext('2d', { willReadFrequently: true });
         const look = () => {

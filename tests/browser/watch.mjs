@@ -51,7 +51,8 @@ try {
   } else {
     const words = page
       .waitForTimeout(2_000)
-      .then(() => page.evaluate(() => document.body.innerText.replace(/\s+/g, ' ').trim()))
+      .then(() => page.waitForFunction(() => document.body?.innerText.replace(/\s+/g, ' ').trim()))
+      .then((text) => text.jsonValue())
       .catch(() => '');
     seen.first_picture_s = await firstPicture(page, Number(given.patience));
     seen.words_before = await words;

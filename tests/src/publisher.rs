@@ -15,6 +15,17 @@ impl Publisher {
     /// Pushes the clip's coded pictures and sound as they are, in real time, once through.
     #[track_caller]
     pub fn push(clip: &Clip, url: &str) -> Self {
+        Self::push_with(&["-re"], clip, url)
+    }
+
+    /// The same again and again, until it is dropped.
+    #[track_caller]
+    pub fn endless(clip: &Clip, url: &str) -> Self {
+        Self::push_with(&["-re", "-stream_loop", "-1"], clip, url)
+    }
+
+    #[track_caller]
+    fn push_with(input: &[&str], clip: &Clip, url: &str) -> Self {
         let modern = clip.video == VideoKind::Hevc || clip.audio == AudioKind::Opus;
         let ffmpeg = if modern { modern_ffmpeg() } else { tool("ffmpeg") };
         let file = clip.file();
@@ -23,7 +34,7 @@ impl Publisher {
             // Without this list ffmpeg refuses to send anything but the codecs of 2002.
             options.extend(["-rtmp_enhanced_codecs", "hvc1,Opus"]);
         }
-        Self::ffmpeg(&ffmpeg, &["-re"], &file, &options, url)
+        Self::ffmpeg(&ffmpeg, input, &file, &options, url)
     }
 
     /// Any ffmpeg push: `input` options, the file, `output` options.

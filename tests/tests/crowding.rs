@@ -82,14 +82,13 @@ fn resting(server: &Server, name: &str) -> Vec<String> {
 fn three_ladders_and_a_busy_machine_cost_renditions_and_never_passthrough() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let clip = Clip { size: (1920, 1080), gop: 60, seconds: 12, kbps: 4_000, ..Clip::default() };
-    let file = clip.file();
+    clip.file();
     let server = Server::start();
     let names = ["one", "two", "three"];
     let mut publishers = Vec::new();
     for name in names {
         let url = server.publish_url(&server.add_stream(name));
-        let endless = ["-re", "-stream_loop", "-1"];
-        publishers.push(Publisher::ffmpeg(&tool("ffmpeg"), &endless, &file, &["-c", "copy"], &url));
+        publishers.push(Publisher::endless(&clip, &url));
         // One after the other, so that each finds what those before it left.
         server.play(name);
     }

@@ -1,6 +1,7 @@
 //! A viewer opens the pages in Debian's Chromium. What happens in the browser is written in `tests/browser/*.mjs`.
 
 use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -23,6 +24,23 @@ fn browse_with(variables: &[(&str, &str)], script: &str, args: &[&str]) -> Value
     assert!(out.status.success(), "{script} ended with {}:\n{said}{complaint}", out.status);
     let last = said.lines().last().unwrap_or_default();
     serde_json::from_str(last).unwrap_or_else(|e| panic!("{script} closed without JSON ({e}):\n{said}"))
+}
+
+/// The same of a script that says when it plays; `then` is done at that moment, beside it.
+#[track_caller]
+fn browse_and<T: Send + 'static>(script: &str, args: &[&str], then: impl FnOnce() -> T + Send + 'static) -> (Value, T) {
+    let path: PathBuf = workspace_dir().join("tests/browser").join(script);
+    let mut command = Command::new(tool("node"));
+    command.arg(path).args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut node = command.spawn().expect("node runs");
+    let mut lines = BufReader::new(node.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let plays = lines.by_ref().any(|line| line == "playing");
+    let beside = plays.then(|| std::thread::spawn(then));
+    let last = lines.last().unwrap_or_default();
+    let status = node.wait().expect("it ends");
+    assert!(status.success(), "{script} ended with {status}: {last}");
+    let seen = serde_json::from_str(&last).unwrap_or_else(|e| panic!("{script} closed without JSON ({e}): {last}"));
+    (seen, beside.expect("it played").join().expect("what was done beside it"))
 }
 
 fn live(name: &str, clip: &Clip) -> (Server, Stream, Publisher) {
@@ -98,17 +116,16 @@ fn the_watch_page_plays_a_slate_and_says_whose_place_it_takes() {
 #[track_caller]
 fn lose_uplink(server: &Server, stream: &Stream, publisher: Publisher, clip: Clip, seconds: u64) -> Value {
     let url = server.publish_url(stream);
-    let uplink = std::thread::spawn(move || {
-        // The browser needs a moment to start.
-        std::thread::sleep(Duration::from_secs(6));
+    let lose = move || {
+        std::thread::sleep(Duration::from_secs(3));
         publisher.kill();
         std::thread::sleep(Duration::from_secs(seconds));
         Publisher::push(&clip, &url)
-    });
+    };
     // Playing, the page asks every ten seconds.
     let watched = if seconds > 10 { 26 } else { 20 };
-    let seen = browse("away.mjs", &[&server.url("/watch/show"), "--seconds", &watched.to_string()]);
-    drop(uplink.join().expect("the publisher starts"));
+    let (seen, _publisher) =
+        browse_and("away.mjs", &[&server.url("/watch/show"), "--seconds", &watched.to_string()], lose);
     seen
 }
 
@@ -117,14 +134,13 @@ fn stock_hls_js_goes_on_after_ten_seconds_without_a_publisher() {
     let clip = Clip { seconds: 60, ..Clip::default() };
     let (server, stream, publisher) = live("show", &clip);
     let url = server.publish_url(&stream);
-    let uplink = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_secs(6));
+    let lose = move || {
+        std::thread::sleep(Duration::from_secs(3));
         publisher.kill();
         std::thread::sleep(Duration::from_secs(10));
         Publisher::push(&clip, &url)
-    });
-    let seen = browse("stock.mjs", &[&server.url("/live/show/index.m3u8"), "--seconds", "27"]);
-    drop(uplink.join().expect("the publisher starts"));
+    };
+    let (seen, _publisher) = browse_and("stock.mjs", &[&server.url("/live/show/index.m3u8"), "--seconds", "27"], lose);
     stood_and_went_on(&seen);
     assert_eq!(seen["fatal"].as_array().map(Vec::len), Some(0), "{seen}");
     let behind: Vec<f64> = seen["behind_s"].as_array().expect("seconds").iter().filter_map(Value::as_f64).collect();
@@ -143,17 +159,16 @@ fn the_watch_page_goes_on_by_itself_when_the_server_was_killed() {
     let publisher = Publisher::push(&clip, &server.publish_url(&stream));
     server.play("show");
     let page = server.url("/watch/show");
-    let crash = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_secs(7));
+    let crash = move || {
+        std::thread::sleep(Duration::from_secs(4));
         let server = server.start_again();
         drop(publisher);
         // As long as OBS waits before it connects again.
         std::thread::sleep(Duration::from_secs(2));
         let publisher = Publisher::push(&clip, &server.publish_url(&stream));
         (server, publisher)
-    });
-    let seen = browse("away.mjs", &[&page, "--seconds", "22"]);
-    drop(crash.join().expect("the server starts"));
+    };
+    let (seen, _there) = browse_and("away.mjs", &[&page, "--seconds", "22"], crash);
     // Refused while nothing listened, or only cut off by the kill when the server is back before the next request.
     assert!(seen["errors"].to_string().contains("ERR_CONNECTION_RE"), "the server was away: {seen}");
     let moved: Vec<bool> = seen["moved"].as_array().expect("seconds").iter().map(|moved| moved == true).collect();
@@ -185,7 +200,7 @@ pub fn node_test(server: &Server, script: &str, settings: &[(&str, &str)]) {
 
 #[test]
 fn the_operators_pages_work_with_mouse_keyboard_and_phone_and_have_no_fault_axe_finds() {
-    let (server, _, _publisher) = live("show", &Clip { gop: 60, seconds: 60, ..Clip::default() });
+    let (server, _, _publisher) = live("show", &Clip { gop: 60, seconds: 180, ..Clip::default() });
     node_test(&server, "tests/dashboard.mjs", &[("STREAM", "show")]);
     assert!(!server.log().contains(&server.api_token()), "no token is logged");
 }
@@ -204,7 +219,7 @@ fn the_library_and_a_recordings_pages_work_for_viewers_and_operators() {
         (server.ask("GET", &format!("/api/v1/recordings/{id}"))["status"] == "available").then_some(())
     });
     let long = Clip { gop: 60, seconds: 180, ..Clip::default() };
-    let _live = Publisher::push(&long, &server.publish_url(&stream));
+    let _live = Publisher::endless(&long, &server.publish_url(&stream));
     server.play("show");
     node_test(&server, "tests/recordings.mjs", &[("RECORDING", &id), ("LIVE", "show")]);
 }

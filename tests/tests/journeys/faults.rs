@@ -69,12 +69,8 @@ fn a_picture_above_eight_mebibytes_ends_its_publisher_with_words() {
 
 #[test]
 fn damaged_media_harms_nobody_else() {
-    let server = Server::start();
-    let canary = server.add_stream("canary");
-    let _canary = Publisher::push(&Clip::default(), &server.publish_url(&canary));
     // Large enough for a ladder, so that the damage reaches a decoder.
     let clip = Clip { size: (640, 480), gop: 60, kbps: 900, ..Clip::default() };
-    let damaged = server.add_stream("damaged");
     let mut state = 0x2545_f491_u64;
     let mut next = |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -101,14 +97,20 @@ fn damaged_media_harms_nobody_else() {
         }
         tags.push(tag);
     }
+    let server = Server::start();
+    let canary = server.add_stream("canary");
+    let _canary = Publisher::push(&Clip::default(), &server.publish_url(&canary));
+    let damaged = server.add_stream("damaged");
     let _damaged = LivePush::start(server.rtmp, "live", &damaged.key, tags);
     let source = server.variants("canary").remove(0);
-    server.variants("damaged");
-    let recording = server.record(&source, 12);
+    eventually("lies are found before a decoder sees them", || {
+        (server.metric("weir_ingest_dropped_units_total") > 0.0).then_some(())
+    });
+    // What is listed by now, and what comes while the damage goes on.
+    let recording = server.record(&source, server.media(&source).complete().count() + 8);
     assert_eq!(look::complaints(&recording.only_file()), "");
     let numbers: Vec<u32> =
         look::pictures(&recording.only_file()).iter().filter_map(|p| p.marks.map(|(_, number)| number)).collect();
     assert!(numbers.windows(2).all(|w| w[1] == w[0] + 1), "{numbers:?}");
     assert_eq!(server.get("/healthz").status, 200);
-    assert!(server.metric("weir_ingest_dropped_units_total") > 0.0, "lies are found before a decoder sees them");
 }

@@ -61,14 +61,13 @@ fn a_replay_is_a_live_with_every_picture_once_and_its_sound() {
     assert_eq!(running["replays"][0]["stream"], "again");
     // A viewer follows it while it runs.
     let source = eventually("the source", || server.variants("again").into_iter().next());
+    let stats = server.ask("GET", "/api/v1/streams/again/stats");
+    assert!(stats["encoder"].as_str().is_some_and(|encoder| encoder.contains("replay")), "{stats}");
     let seen = server.record(&source, 4);
     let file = seen.only_file();
     let live: Vec<u32> = numbers(&file).into_iter().flatten().collect();
     assert!(live.len() == 8 * FPS as usize && live.is_sorted_by(|a, b| a + 1 == *b), "every picture once: {live:?}");
     assert_eq!(look::complaints(&file), "");
-    let stats = server.ask("GET", "/api/v1/streams/again/stats");
-    assert!(stats["encoder"].as_str().is_some_and(|encoder| encoder.contains("replay")), "{stats}");
-
     // Its own recording is the first one's twin.
     let twin = available(&server, "again", 1).remove(0);
     assert!(!is_live(&server, "again"), "it ends with its recording");

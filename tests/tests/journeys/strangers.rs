@@ -12,6 +12,9 @@ use tests::{
 /// allocator keeps of those before them and for the live stream's own window, which grows meanwhile.
 const GROWTH_MAX: u64 = 32 << 20;
 
+/// How far behind the live viewers are: what a machine that does all of this at once may take away from them.
+const HELD_BACK: Duration = Duration::from_secs(5);
+
 #[test]
 fn three_hundred_bad_clients_of_ten_kinds_disturb_nobody() {
     let server = Server::start_configured("[web]\nheader_timeout_s = 3\nwrite_timeout_s = 5\n", &["--no-demo"]);
@@ -22,7 +25,7 @@ fn three_hundred_bad_clients_of_ten_kinds_disturb_nobody() {
         let list = server.media(&source);
         list.complete().nth(1).map(|segment| hls::resolve(&source, &segment.uri))
     });
-    let audience = Audience::start(server.http, &source, 20, Duration::from_secs(2));
+    let audience = Audience::start(server.http, &source, 20, HELD_BACK);
     eventually("all viewers are connected", || (server.metric("weir_http_connections") >= 20.0).then_some(()));
     let (files, memory) = (server.descriptors(), server.resident_bytes());
 
@@ -30,7 +33,7 @@ fn three_hundred_bad_clients_of_ten_kinds_disturb_nobody() {
     eventually("the crowd is there", || (server.descriptors() > files + 100).then_some(()));
     // From the very address that the guessers come from.
     let another = Publisher::push(&Clip { mark: 0x3c, ..Clip::default() }, &server.publish_url(&late));
-    eventually_within("a publisher beside guessers is live", Duration::from_secs(8), || {
+    eventually_within("a publisher beside guessers is live", Duration::from_secs(20), || {
         server.get("/live/late/index.m3u8").ok()
     });
     another.stop();
@@ -89,7 +92,7 @@ fn a_server_short_of_files_turns_strangers_away_and_keeps_its_streams() {
     let (show, late) = (server.add_stream("show"), server.add_stream("late"));
     let mut publisher = Publisher::push(&Clip::default(), &server.publish_url(&show));
     let source = server.variants("show").remove(0);
-    let audience = Audience::start(server.http, &source, 3, Duration::from_secs(2));
+    let audience = Audience::start(server.http, &source, 3, HELD_BACK);
     eventually("all viewers are connected", || (server.metric("weir_http_connections") >= 3.0).then_some(()));
 
     let open =

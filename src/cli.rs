@@ -104,7 +104,7 @@ enum Verb {
 }
 
 /// Work on disks that nobody waits for any more has so long to end.
-const LEFT_BEHIND: Duration = Duration::from_millis(500);
+const LEFT_BEHIND: Duration = Duration::from_millis(250);
 
 /// Does what the command line says; what it returns is the process's exit status.
 ///

@@ -5,7 +5,7 @@ use crate::box_office::BoxOffice;
 use crate::config::{Config, Listen};
 use crate::copies::Copies;
 use crate::first_start::{self, Start};
-use crate::live::{Context, Doorman, Hub, Porter, Replays, Settings, TestCardPass, View};
+use crate::live::{self, Context, Doorman, Hub, Porter, Replays, Settings, TestCardPass, View};
 use crate::recordings::{Recordings, Studio, take_care};
 use crate::uploads::Uploads;
 use crate::usage::Meter;
@@ -34,14 +34,17 @@ use transcoder::Budget;
 use transcoder::slate::Slates;
 use vault::Vault;
 
-/// Sessions have this long to close their playlists after a signal; the whole shutdown stays under 10 s.
-const DRAIN: Duration = Duration::from_secs(5);
+/// Sessions have this long to close their playlists after a signal, a second of it behind their workers; the whole shutdown stays under
+/// 10 s.
+const DRAIN: Duration = live::DRAIN.saturating_add(Duration::from_secs(1));
 /// What the database has not taken by then is lost with this process.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Then the HTTP side, whose viewers still fetch the ends of playlists.
-const DRAIN_HTTP: Duration = Duration::from_secs(2);
+const DRAIN_HTTP: Duration = Duration::from_millis(1_500);
 /// Then the disk, for the last of the recordings.
 const DRAIN_DISK: Duration = Duration::from_secs(1);
+/// And the database, to fold its log.
+const CLOSE: Duration = Duration::from_millis(500);
 /// Buckets of every histogram of seconds.
 const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -258,7 +261,7 @@ impl Server {
             tracing::info!("some viewers were still connected");
         }
         // What it does not get done the next start does.
-        if tokio::time::timeout(SETTLE, context.store.close()).await.is_err() {
+        if tokio::time::timeout(CLOSE, context.store.close()).await.is_err() {
             tracing::warn!("the database was not closed in time");
         }
         remove_run_file(&self.config.data_dir);

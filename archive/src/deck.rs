@@ -286,6 +286,8 @@ fn announce(
 impl Drop for Deck {
     fn drop(&mut self) {
         self.timeline.set_live(None);
+        // None, unless what wrote it broke off: the next start mends them.
+        self.tapes.iter().for_each(|tape| self.shared.volume.leave(&tape.reel));
         self.shared.recorded(&self.session);
     }
 }

@@ -58,11 +58,8 @@ pub fn transport_stream(pictures: &[AccessUnit], sound: &[AccessUnit], length: M
 
 fn put_pictures(pictures: &[AccessUnit], config: &VideoConfig, length: MediaTime, out: &mut Vec<Pes>) {
     let Ok(sets) = h264::parameter_sets(&config.record) else { return };
-    let first = pictures.first().map_or(0, |picture| picture.pts.ticks());
-    for (index, picture) in pictures.iter().enumerate() {
+    for (picture, decode_time) in pictures.iter().zip(decode_times(pictures, length)) {
         let shown = picture.pts.ticks();
-        let even = first + length.ticks() * index as i64 / pictures.len() as i64 - DECODE_EARLY;
-        let decode_time = even.min(shown);
         let mut data = Vec::with_capacity(picture.data.len() + 128);
         pes_header(&mut data, 0xe0, shown, Some(decode_time), 0);
         data.extend([0, 0, 0, 1, NAL_AUD, 0xf0]);
@@ -73,6 +70,19 @@ fn put_pictures(pictures: &[AccessUnit], config: &VideoConfig, length: MediaTime
         units.filter(|n| h264::nal_type(n) != NAL_AUD).for_each(|n| annex_b(&mut data, &n));
         out.push(Pes { pid: PID_VIDEO, decode_time, sync: picture.sync, data });
     }
+}
+
+/// Spread evenly over the segment, as far as that is possible: none is after its own presentation time, and they never fall.
+fn decode_times(pictures: &[AccessUnit], length: MediaTime) -> Vec<i64> {
+    let first = pictures.first().map_or(0, |picture| picture.pts.ticks());
+    let even = |index: usize| first + length.ticks() * index as i64 / pictures.len() as i64 - DECODE_EARLY;
+    let mut times: Vec<i64> =
+        pictures.iter().enumerate().map(|(index, picture)| even(index).min(picture.pts.ticks())).collect();
+    // Where pictures are missing, the even times run past the real ones.
+    for at in (1..times.len()).rev() {
+        times[at - 1] = times[at - 1].min(times[at]);
+    }
+    times
 }
 
 fn annex_b(out: &mut Vec<u8>, nal: &[u8]) {
@@ -127,7 +137,7 @@ struct Writer {
 fn write(packets: &[Pes], has_video: bool, has_audio: bool) -> Bytes {
     let size: usize = packets.iter().map(|p| (p.data.len() / 184 + 2) * PACKET).sum();
     let mut writer = Writer { out: Vec::with_capacity(size + 2 * CONTINUITY * (PACKET + 1)), counters: [0; 4] };
-    let pat = section(0, &[0, 1, 0xe0 | (PID_PMT >> 8) as u8, PID_PMT as u8]);
+    let pat = section(0, 0, &[0, 1, 0xe0 | (PID_PMT >> 8) as u8, PID_PMT as u8]);
     let pmt = pmt(has_video, has_audio);
     let clock = if has_video { PID_VIDEO } else { PID_AUDIO };
     // One spare per stream decides how many packets of it are split, so that their number is a multiple of 16.
@@ -241,13 +251,14 @@ fn pmt(has_video: bool, has_audio: bool) -> Vec<u8> {
     for (_, kind, pid) in streams.into_iter().filter(|s| s.0) {
         body.extend([kind, 0xe0 | (pid >> 8) as u8, pid as u8, 0xf0, 0]);
     }
-    section(2, &body)
+    // Another one where there are other streams than before, or receivers take it for the one they have.
+    section(2, u8::from(has_video) | u8::from(has_audio) << 1, &body)
 }
 
-/// A program-specific section of table `id` for stream or program 1 (2.4.4), with its check sum.
-fn section(id: u8, body: &[u8]) -> Vec<u8> {
+/// A program-specific section of table `id` in a version below 32 for stream or program 1 (2.4.4), with its check sum.
+fn section(id: u8, version: u8, body: &[u8]) -> Vec<u8> {
     let length = body.len() as u8 + 9;
-    let mut out = vec![id, 0xb0, length, 0, 1, 0xc1, 0, 0];
+    let mut out = vec![id, 0xb0, length, 0, 1, 0xc1 | version << 1, 0, 0];
     out.extend_from_slice(body);
     out.extend(crc(&out).to_be_bytes());
     out
@@ -271,7 +282,54 @@ mod tests {
         assert_eq!(crc(b"123456789"), 0x0376_e6e7);
     }
 
+    /// Pictures that are shown at these ticks, in decode order.
+    fn shown(ticks: &[i64]) -> Vec<AccessUnit> {
+        let record = Bytes::from_static(&[
+            1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 26, 0x67, 0x64, 0, 0x1f, 0xac, 0xd9, 0x40, 0x50, 5, 0xbb, 1, 0x10, 0, 0,
+            3, 0, 0x10, 0, 0, 3, 3, 0xc0, 0xf1, 0x83, 0x19, 0x60, 1, 0, 6, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0, 0xfd,
+            0xf8, 0xf8, 0,
+        ]);
+        let config = Config::Video(std::sync::Arc::new(h264::parse_config(&record).expect("a record of x264's")));
+        let unit = |(at, pts): (usize, &i64)| {
+            let pts = MediaTime::from_ticks(*pts);
+            AccessUnit {
+                config: config.clone(),
+                dts: pts,
+                pts,
+                sync: at == 0,
+                data: Bytes::from_static(&[0, 0, 0, 1, 9]),
+            }
+        };
+        ticks.iter().enumerate().map(unit).collect()
+    }
+
+    #[test]
+    fn pictures_keep_their_order_where_some_are_missing() {
+        // I P b b P b b … at 30 pictures a second, without the last half of the two seconds.
+        let order = (0..15).flat_map(|group| [3, 1, 2].map(|at| (3 * group + at) * 3_000));
+        let pictures = shown(&std::iter::once(0).chain(order).take(30).collect::<Vec<_>>());
+        let times = decode_times(&pictures, MediaTime::from_millis(2_000));
+        assert!(times.is_sorted() && times[0] == -DECODE_EARLY, "{times:?}");
+        assert!(times.iter().zip(&pictures).all(|(time, picture)| *time <= picture.pts.ticks()));
+    }
+
+    #[test]
+    fn a_program_with_other_streams_has_another_version() {
+        let version = |has_video, has_audio| pmt(has_video, has_audio)[5];
+        assert!(version(true, false) != version(true, true) && version(false, true) != version(true, true));
+    }
+
     proptest! {
+        #[test]
+        fn decode_times_never_fall_and_are_never_late(shown_ms in proptest::collection::vec(0i64..20_000, 1..60)) {
+            let mut ticks: Vec<i64> = shown_ms.iter().map(|ms| ms * 90).collect();
+            ticks[0] = 0;
+            let pictures = shown(&ticks);
+            let times = decode_times(&pictures, MediaTime::from_millis(20_000));
+            prop_assert!(times.is_sorted());
+            prop_assert!(times.iter().zip(&pictures).all(|(time, picture)| *time <= picture.pts.ticks()));
+        }
+
         #[test]
         fn splitting_makes_exactly_so_many_packets_more(size in 16usize..2000, clock: bool, extra in 0usize..16) {
             let pes = Pes { pid: PID_VIDEO, decode_time: 0, sync: false, data: vec![0; size] };

@@ -78,7 +78,8 @@ pub fn media(rendition: &str, head: &Head, entries: &[Entry]) -> String {
     // Each EXTINF, rounded to whole seconds, must not be above the target (rfc8216bis, 4.4.3.1).
     let longest = entries.iter().map(|entry| entry.duration).max().unwrap_or_default().max(head.target);
     let target = (longest.ticks() + MediaTime::HZ / 2) / MediaTime::HZ;
-    let has_gaps = entries.iter().any(|entry| entry.gap);
+    // Where gaps may come and go, the version must not.
+    let has_gaps = head.kind != Kind::Vod || entries.iter().any(|entry| entry.gap);
     let version = if head.container == Container::Ts && !has_gaps { VERSION_TS } else { VERSION };
     let _ = write!(out, "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target}\n");
     out.push_str(match head.kind {
@@ -226,6 +227,8 @@ mod tests {
         );
         let gap = Entry { gap: true, init: None, ..entry(10, 1500) };
         assert!(of(&[entries[0], gap]).contains("#EXT-X-VERSION:8\n"));
+        let event = media("720p", &Head { container: Container::Ts, ..head(Kind::Event) }, &entries);
+        assert!(event.contains("#EXT-X-VERSION:8\n"), "the first gap would change it");
     }
 
     #[test]

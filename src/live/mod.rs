@@ -17,6 +17,7 @@ pub use doorman::{Doorman, TestCardPass, stop_left};
 pub use hub::Hub;
 pub use porter::Porter;
 pub use replay::Replays;
+pub use session::DRAIN;
 pub use settings::Settings;
 pub use view::View;
 

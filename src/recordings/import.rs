@@ -14,6 +14,7 @@ use media::{MediaTime, VideoConfig};
 use press::{Ended, Press, Show};
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -68,6 +69,17 @@ pub enum Imported {
     Again(String),
 }
 
+const BROKEN: &str = "It broke off; this is a fault of the server";
+
+/// The uploaded file can't be read. A disk that is away is waited for; a file that is not as it was is not.
+fn unread(error: &io::Error) -> Imported {
+    let reason = format!("The uploaded file can't be read: {error}");
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => Imported::Faulty(reason),
+        _ => Imported::Again(reason),
+    }
+}
+
 impl Recordings {
     /// Makes a recording of a file. It takes as long as the disk does, and never ends the server's live sessions.
     pub async fn import(self: &Arc<Self>, import: Import, studio: &Studio) -> Imported {
@@ -93,9 +105,7 @@ impl Recordings {
         });
         let (disk, contents) = match opened.await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(demuxer::Error::Read(error))) => {
-                return Ok(Imported::Faulty(format!("The uploaded file can't be read: {error}")));
-            }
+            Ok(Err(demuxer::Error::Read(error))) => return Ok(unread(&error)),
             Ok(Err(error)) => return Ok(Imported::Refused(error.to_string())),
             Err(_) => return Ok(Imported::Refused("The file can't be read; this is a fault of the server.".into())),
         };
@@ -122,7 +132,8 @@ impl Recordings {
         let until_msn = match ended {
             Ended::Whole => segments,
             Ended::Refused(reason) => return Ok(Imported::Refused(reason)),
-            Ended::Faulty(reason) => return Ok(Imported::Faulty(reason)),
+            Ended::Unread(error) => return Ok(unread(&error)),
+            Ended::Broken => return Ok(Imported::Faulty(BROKEN.into())),
             Ended::Failed(reason) => return Ok(Imported::Again(reason)),
             Ended::Stopped if self.stop.is_cancelled() => return Ok(Imported::Again("the server stops".into())),
             Ended::Stopped => return Ok(Imported::Unwanted),
@@ -188,9 +199,9 @@ impl Recordings {
         };
         tokio::pin!(pressing);
         tokio::select! {
-            done = &mut pressing => Ok(done.unwrap_or_else(|_| Ended::Faulty("It broke off".into()))),
+            done = &mut pressing => Ok(done.unwrap_or_else(|_| Ended::Broken)),
             () = noting => unreachable!("it goes on for ever"),
-            () = painting => Ok(pressing.await.unwrap_or_else(|_| Ended::Faulty("It broke off".into()))),
+            () = painting => Ok(pressing.await.unwrap_or_else(|_| Ended::Broken)),
         }
     }
 

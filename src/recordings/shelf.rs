@@ -386,8 +386,12 @@ impl Library for Recordings {
             Err(unseen) => return unseen.into(),
         };
         match self.ts(&opened.timeline, rendition, msn).await {
-            Ok(bytes) => Found::Here(Stored::bytes(bytes)),
+            Ok(stored) => Found::Here(stored),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                metrics::counter!("weir_recording_ts_refused_total").increment(1);
+                Found::Unreadable(UNREADABLE)
+            }
             Err(error) => {
                 tracing::warn!(%error, session = %opened.timeline.session(), rendition, msn, "a segment can't be made MPEG-TS");
                 Found::Unreadable(UNREADABLE)

@@ -161,7 +161,7 @@ impl Uploads {
         let visibility = match chosen {
             Some(chosen) => chosen,
             // Also as the stream is now, which may have been closed while the file was on its way, or be gone.
-            None => self.visibility_of(&note.stream).await?.unwrap_or_default().max(note.closed_to()),
+            None => note.closed_to(self.visibility_of(&note.stream).await?),
         };
         let details = RecordingDetails { title: note.title.clone(), visibility, ..RecordingDetails::default() };
         let new = NewRecording {

@@ -75,15 +75,37 @@ impl Note {
         self.visibility.as_ref().map(|word| word.parse().unwrap_or(Visibility::Private))
     }
 
-    /// Who at most may see it unless that was asked for, whatever became of the stream since.
-    pub fn closed_to(&self) -> Visibility {
+    /// Who at most may see it unless that was asked for, when its stream has this visibility now. Of one that is gone nobody knows
+    /// what it was in the end.
+    pub fn closed_to(&self, stream: Option<Visibility>) -> Visibility {
         let announced = self.announced.as_ref().map(|word| word.parse().unwrap_or(Visibility::Private));
-        announced.unwrap_or_default()
+        match (announced, stream) {
+            (Some(_), None) => Visibility::Private,
+            (announced, stream) => announced.max(stream).unwrap_or_default(),
+        }
     }
 
     /// The same with so many bytes acknowledged now.
     pub fn acknowledging(&self, bytes: u64) -> Self {
         Self { acknowledged: Some(bytes), boot: boot(), ..self.clone() }
+    }
+
+    /// What was written behind what is acknowledged is so from now on, as soon as it is on the disk; what can't be brought there is not
+    /// counted.
+    fn settled(self, folder: &Path, received: u64) -> (Self, u64) {
+        let acknowledged = self.acknowledged.unwrap_or(0);
+        if received <= acknowledged {
+            return (self, received);
+        }
+        let sync = File::options().write(true).open(Self::media(folder, &self.id)).and_then(|file| file.sync_all());
+        let settled = self.acknowledging(received);
+        match sync.and_then(|()| settled.write(folder)) {
+            Ok(()) => (settled, received),
+            Err(error) => {
+                tracing::warn!(%error, upload = self.id, "what came last of an upload can't be kept; it is to be sent again");
+                (self, acknowledged)
+            }
+        }
     }
 
     /// How much of a file of this length is sure to be what was sent. After a loss of power it may be longer than what the disk got.
@@ -140,7 +162,8 @@ impl Note {
                     match serde_json::from_slice::<Self>(&text) {
                         Ok(note) if note.id == id => {
                             let media = fs::metadata(Self::media(folder, &id)).ok();
-                            let received = media.as_ref().map_or(0, |media| note.sure(media.len()));
+                            let received = media.as_ref().map_or(0, |media| note.sure(media.len()).min(note.size));
+                            let (note, received) = note.settled(folder, received);
                             let touched = media.and_then(|media| media.modified().ok());
                             let touched_ms = touched.map_or(note.created_ms, archive::millis).min(store::now_ms());
                             found.push((note, received, touched_ms));

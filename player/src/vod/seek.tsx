@@ -87,7 +87,7 @@ export function Seek({ viewer, changing, chapters, held }: SeekProps) {
         ref={field} class="seek-field" type="range" min={first} max={last} step="any" value={at} aria-label="Seek"
         aria-valuetext={said(at)}
         onInput={(event) => (dragged.value = event.currentTarget.valueAsNumber)} onChange={drop}
-        onPointerDown={() => (held.value = true)} onPointerUp={drop} onPointerCancel={drop}
+        onPointerDown={(event) => (held.value = event.button === 0)} onPointerUp={drop} onPointerCancel={drop} onLostPointerCapture={drop}
         onFocus={() => story.want(changing)} onBlur={() => (keyed.value = 0)} onKeyDown={onKeyDown}
       />
       <Hint

@@ -39,7 +39,7 @@ use transcoder::{Ladder, Output, Share, SourceShape, Transcoder};
 use vitals::Vitals;
 
 /// What is still inside the worker when the source ends may take this long to come out.
-const DRAIN: Duration = Duration::from_secs(5);
+pub const DRAIN: Duration = Duration::from_secs(4);
 
 /// What is known of a session's source, for the API and the pages.
 #[derive(Debug, Clone, Copy)]

@@ -38,8 +38,10 @@ pub struct Show {
 pub enum Ended {
     Whole,
     Refused(String),
-    /// See [`super::Imported`].
-    Faulty(String),
+    /// The file can't be read.
+    Unread(io::Error),
+    /// By a fault of the server's own.
+    Broken,
     Failed(String),
     Stopped,
 }
@@ -260,7 +262,7 @@ impl Press {
             };
             Ok(samples.iter().map(unit).collect())
         };
-        read().map_err(|error| Ended::Faulty(format!("The uploaded file can't be read: {error}")))
+        read().map_err(Ended::Unread)
     }
 
     /// About how many pictures there are a second.

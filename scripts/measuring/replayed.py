@@ -172,7 +172,8 @@ def measure(minutes):
         # ffmpeg and what is built on it read one init section alone, so a change of size is for them in MPEG-TS only; a slate has its own
         # parameter sets in its pictures. VLC 3 ends at a discontinuity at which the init section changes.
         replay.cli("a piece with the first loss", loss, round(2 * PIECE_S + back_s - lost_s), ("ffmpeg", "mpv", "gst-adaptive"))
-        replay.cli("a piece with the change of size, MPEG-TS", transport(change), 2 * PIECE_S, ("ffmpeg", "mpv", "vlc"))
+        # The probe's ffmpeg counts in the source's frames, which a slate's do not fit into, and its VLC takes the loss of its clock for a fault.
+        replay.cli("a piece with the change of size, MPEG-TS", transport(change), 2 * PIECE_S, ("mpv",))
         replay.transport()
         replay.downloads()
     return replay.rows

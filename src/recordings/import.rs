@@ -199,9 +199,9 @@ impl Recordings {
         };
         tokio::pin!(pressing);
         tokio::select! {
-            done = &mut pressing => Ok(done.unwrap_or_else(|_| Ended::Broken)),
+            done = &mut pressing => Ok(done.unwrap_or(Ended::Broken)),
             () = noting => unreachable!("it goes on for ever"),
-            () = painting => Ok(pressing.await.unwrap_or_else(|_| Ended::Broken)),
+            () = painting => Ok(pressing.await.unwrap_or(Ended::Broken)),
         }
     }
 
